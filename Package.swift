@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target: what leaks into an API is visible at the head of its file,
+/// and existential boxes are spelled out.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Rooms that read hostile bytes also mark every unsafe expression, as a map for reviewers. The numeric
+/// rooms work on raw buffers throughout, where the mark would stand on every line and say nothing.
+let guarded: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+enum Kind { case c, swift, guarded }
+
+/// One row per room, in the direction of the data: a room imports only from rows above its own.
+/// `Scripts/check-imports` holds the sources to this table.
+let rooms: [(name: String, kind: Kind, dependencies: [Target.Dependency])] = [
+    ("CrumbABI", .c, []),
+    ("CrumbSIMD", .c, ["CrumbABI"]),
+    ("CrumbJSON", .guarded, []),
+    ("CrumbThreads", .swift, []),
+    ("CrumbTensor", .swift, []),
+    ("CrumbTokenizer", .guarded, ["CrumbJSON"]),
+    ("CrumbTemplate", .guarded, ["CrumbJSON"]),
+    ("CrumbBLAS", .swift, []),
+    ("CrumbPacked", .swift, ["CrumbABI", "CrumbTensor"]),
+    ("CrumbFormats", .guarded, ["CrumbJSON", "CrumbTensor", .product(name: "Crypto", package: "swift-crypto")]),
+    ("CrumbQuant", .swift, ["CrumbABI", "CrumbBLAS", "CrumbPacked", "CrumbTensor", "CrumbThreads"]),
+    ("CrumbModel", .swift, ["CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbPacked", "CrumbTensor"]),
+    ("CrumbCPU", .swift, ["CrumbABI", "CrumbModel", "CrumbPacked", "CrumbSIMD", "CrumbTensor", "CrumbThreads"]),
+    ("CrumbEngine", .swift, [
+        "CrumbCPU", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbTemplate", "CrumbTensor", "CrumbThreads",
+        "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
+    ]),
+    ("CrumbEval", .swift, ["CrumbCPU", "CrumbEngine", "CrumbModel", "CrumbTensor", "CrumbThreads"]),
+    ("CrumbPipeline", .swift, [
+        "CrumbABI", "CrumbBLAS", "CrumbCPU", "CrumbEngine", "CrumbEval", "CrumbFormats", "CrumbJSON", "CrumbModel",
+        "CrumbPacked", "CrumbQuant", "CrumbTensor", "CrumbThreads", .product(name: "Logging", package: "swift-log"),
+    ]),
+]
+
+let package = Package(
+    name: "crumb",
+    products: [.executable(name: "crumb", targets: ["crumb"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: rooms.map { room in
+        switch room.kind {
+        case .c: .target(name: room.name, dependencies: room.dependencies, cSettings: [.unsafeFlags(["-O3"])])
+        case .swift: .target(name: room.name, dependencies: room.dependencies, swiftSettings: strict)
+        case .guarded: .target(name: room.name, dependencies: room.dependencies, swiftSettings: guarded)
+        }
+    },
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,117 @@
+import CrumbABI
+
+/// Choice of first- and second-order scales for a row block.
+extension RowBlock {
+    /// Scales tried for a group, as shares of the one that just covers its largest weight: from none clipped to most.
+    private static let trials: [Float] = (0..<20).map { 1.08 * Float(pow(0.94, $0)) }
+
+    private static func pow(_ base: Double, _ exponent: Int) -> Double {
+        (0..<exponent).reduce(1) { value, _ in value * base }
+    }
+
+    /// Sets every row scale from the groups' best unquantized scales, so that the widest group has the highest code.
+    ///
+    /// Best means the smallest sum of weight x (w - q)^2 with nearest levels; outliers do not count.
+    func chooseRowScales(weight: [Float]) {
+        let best = UnsafeMutablePointer<Float>.allocate(capacity: groups * rows)
+        defer { best.deallocate() }
+        for index in 0..<groups { bestScales(group: index, weight: weight, into: best + index * rows) }
+        let highest = Float(16 + CRUMB_SCALE_BIAS - 1)
+        for segment in 0..<Int(shape.segments) {
+            for region in 0..<2 {
+                let target = rowScales + (segment * 2 + region) * rows
+                for row in 0..<rows { target[row] = 0 }
+                for index in groups(segment: segment, region: region) {
+                    for row in 0..<rows { target[row] = max(target[row], best[index * rows + row]) }
+                }
+                for row in 0..<rows { target[row] = Self.half(target[row] / highest) }
+            }
+        }
+    }
+
+    /// A positive number rounded to half precision, kept away from zero so that it can be divided by.
+    static func half(_ value: Float) -> Float {
+        max(Float(Float16(min(value, 65504))), Float(Float16.leastNormalMagnitude))
+    }
+
+    private func bestScales(group index: Int, weight: [Float], into best: UnsafeMutablePointer<Float>) {
+        let top = top(group: index)
+        let largest = [Float](unsafeUninitializedCapacity: rows) { buffer, count in
+            for row in 0..<rows { buffer[row] = 0 }
+            for channel in index * group..<(index + 1) * group {
+                for row in 0..<rows {
+                    let size = abs(weights[channel * rows + row]) * (1 - isOutlier[channel * rows + row])
+                    buffer[row] = max(buffer[row], size)
+                }
+            }
+            count = rows
+        }
+        var lowest = [Float](repeating: .infinity, count: rows)
+        var errors = [Float](repeating: 0, count: rows)
+        for trial in Self.trials {
+            for row in 0..<rows { errors[row] = 0 }
+            for channel in index * group..<(index + 1) * group where weight[channel] > 0 {
+                let w = weights + channel * rows
+                let skip = isOutlier + channel * rows
+                let importance = weight[channel]
+                for row in 0..<rows {
+                    let scale = max(largest[row] / top * trial, 1e-20)
+                    let error = w[row] - scale * nearestLevel(w[row] / scale, top: top)
+                    errors[row] += importance * error * error * (1 - skip[row])
+                }
+            }
+            for row in 0..<rows where errors[row] < lowest[row] {
+                lowest[row] = errors[row]
+                best[row] = largest[row] / top * trial
+            }
+        }
+    }
+
+    /// Sets the scale code of a group to the one with the smallest sum of weight x (target - q)^2 at nearest levels.
+    ///
+    /// - Parameter targets: (32, R): what the group's channels should come to, error feedback included.
+    func chooseScaleCodes(group index: Int, targets: UnsafePointer<Float>, weight: [Float], scratch: inout ScaleScratch) {
+        let top = top(group: index)
+        let rowScale = rowScale(group: index)
+        let codes = scaleCodes + index * rows
+        for row in 0..<rows { scratch.lowest[row] = .infinity }
+        for code in Int(CRUMB_SCALE_BIAS)...Int(CRUMB_SCALE_BIAS) + 15 {
+            for row in 0..<rows {
+                scratch.scale[row] = rowScale[row] * Float(code)
+                scratch.inverse[row] = 1 / scratch.scale[row]
+                scratch.errors[row] = 0
+            }
+            for channel in 0..<group where weight[index * group + channel] > 0 {
+                let t = targets + channel * rows
+                let skip = isOutlier + (index * group + channel) * rows
+                let importance = weight[index * group + channel]
+                for row in 0..<rows {
+                    let error = t[row] - scratch.scale[row] * nearestLevel(t[row] * scratch.inverse[row], top: top)
+                    scratch.errors[row] += importance * error * error * (1 - skip[row])
+                }
+            }
+            for row in 0..<rows where scratch.errors[row] < scratch.lowest[row] {
+                scratch.lowest[row] = scratch.errors[row]
+                codes[row] = Float(code)
+            }
+        }
+    }
+}
+
+/// Row-sized working memory of `chooseScaleCodes`, made once per block.
+struct ScaleScratch {
+    let lowest: UnsafeMutablePointer<Float>
+    let errors: UnsafeMutablePointer<Float>
+    let scale: UnsafeMutablePointer<Float>
+    let inverse: UnsafeMutablePointer<Float>
+
+    init(rows: Int) {
+        lowest = .allocate(capacity: 4 * rows)
+        errors = lowest + rows
+        scale = lowest + 2 * rows
+        inverse = lowest + 3 * rows
+        lowest.initialize(repeating: 0, count: 4 * rows)
+    }
+
+    func deallocate() { lowest.deallocate() }
+}

@@ -1,0 +1,60 @@
+package import CrumbBLAS
+package import CrumbThreads
+
+/// The second moments of a matrix's input over the calibration tokens: H = sum of x x^T, (K, K) in fp32.
+///
+/// H is the Hessian of the squared output error of every row of W: |(W - Q) X|^2 = tr((W - Q) H (W - Q)^T).
+package final class InputStatistics {
+    /// K: input features.
+    package let channels: Int
+    /// Calibration tokens that went in.
+    package private(set) var tokens = 0
+    /// (K, K), symmetric; only the upper triangle of tiles is kept up to date before `finish`.
+    package let hessian: UnsafeMutablePointer<Float>
+
+    /// Tiles of H that one thread updates: fixed, so that the sums do not depend on the number of threads.
+    private static let tile = 512
+
+    package init(channels: Int) {
+        self.channels = channels
+        hessian = .allocate(capacity: channels * channels)
+        hessian.initialize(repeating: 0, count: channels * channels)
+    }
+
+    deinit { hessian.deallocate() }
+
+    /// Bytes an object of this size takes.
+    package static func byteCount(channels: Int) -> Int { channels * channels * MemoryLayout<Float>.size }
+
+    /// Adds the inputs of `count` tokens, (count, K) row-major.
+    package func add(_ inputs: UnsafePointer<Float>, count: Int, blas: BLAS, pool: ThreadPool) {
+        let tiles = (channels + Self.tile - 1) / Self.tile
+        let pairs = (0..<tiles).flatMap { i in (i..<tiles).map { j in (i, j) } }
+        let target = SendablePointer(hessian)
+        let source = SendablePointer(UnsafeMutablePointer(mutating: inputs))
+        pool.run(count: pairs.count) { index in
+            let (i, j) = (pairs[index].0 * Self.tile, pairs[index].1 * Self.tile)
+            blas.multiply(
+                source.pointer + i, transposed: true, lda: channels, source.pointer + j, ldb: channels,
+                into: target.pointer + i * channels + j, ldc: channels,
+                m: min(Self.tile, channels - i), n: min(Self.tile, channels - j), k: count, beta: 1)
+        }
+        tokens += count
+    }
+
+    /// Mirrors the upper triangle into the lower one; call once after the last `add`.
+    package func finish() {
+        for i in 0..<channels {
+            for j in 0..<i { hessian[i * channels + j] = hessian[j * channels + i] }
+        }
+    }
+
+    /// The mean square of channel `k` over the tokens.
+    package func meanSquare(_ k: Int) -> Float { hessian[k * channels + k] / Float(max(tokens, 1)) }
+}
+
+/// A pointer that parallel loops share; each index writes its own part.
+struct SendablePointer: @unchecked Sendable {  // indices of a loop write disjoint parts
+    let pointer: UnsafeMutablePointer<Float>
+    init(_ pointer: UnsafeMutablePointer<Float>) { self.pointer = pointer }
+}

@@ -1,0 +1,93 @@
+import CrumbABI
+import CrumbPacked
+
+/// A few rows of a matrix while they are quantized: all arrays are channel-major, (P, R), so that what is done to a
+/// channel is done to R contiguous numbers.
+///
+/// Row blocks are independent of each other given the `ErrorFactor`; their size is fixed, so that the result does not
+/// depend on the number of threads.
+final class RowBlock {
+    /// Rows of a block: two record tiles, wide enough for the products with H to run near full speed.
+    static let maxRows = 64
+
+    let shape: crumb_packed_shape
+    /// Rows in this block, R.
+    let rows: Int
+    /// P.
+    let positions: Int
+    /// Source weights in permuted order, zero for padding.
+    let weights: UnsafeMutablePointer<Float>
+    /// Dequantized values of the current codes, scales and outliers.
+    let quantized: UnsafeMutablePointer<Float>
+    /// Code minus zero point: -7.5 ... 7.5 or -1.5 ... 1.5.
+    let levels: UnsafeMutablePointer<Float>
+    /// 1 where a weight is an outlier, else 0.
+    let isOutlier: UnsafeMutablePointer<Float>
+    /// Scale code + bias (1 ... 16) per group, (P / 32, R).
+    let scaleCodes: UnsafeMutablePointer<Float>
+    /// Second-order scales, (segments, 2, R): 4-bit region, 2-bit region; always representable in half precision.
+    let rowScales: UnsafeMutablePointer<Float>
+    /// Scratch of (P, R): targets of error feedback, then H (W - Q) of coordinate descent.
+    let scratch: UnsafeMutablePointer<Float>
+    private let memory: UnsafeMutablePointer<Float>
+
+    var group: Int { Int(CRUMB_GROUP) }
+    var groups: Int { positions / group }
+
+    init(shape: crumb_packed_shape, rows: Int) {
+        self.shape = shape
+        self.rows = rows
+        positions = shape.orderCount
+        let matrix = positions * rows
+        let scales = Int(shape.segments) * 2 * rows
+        let total = 5 * matrix + matrix / Int(CRUMB_GROUP) + scales
+        memory = .allocate(capacity: total)
+        memory.initialize(repeating: 0, count: total)
+        weights = memory
+        quantized = memory + matrix
+        levels = memory + 2 * matrix
+        isOutlier = memory + 3 * matrix
+        scratch = memory + 4 * matrix
+        scaleCodes = memory + 5 * matrix
+        rowScales = scaleCodes + matrix / Int(CRUMB_GROUP)
+    }
+
+    deinit { memory.deallocate() }
+
+    /// Bytes an object of this size takes.
+    static func byteCount(positions: Int) -> Int { (5 * positions + positions / 32 + 16) * maxRows * 4 }
+
+    /// Whether the group's channels have 4-bit codes.
+    func isFourBit(group index: Int) -> Bool { index * group % shape.segmentChannels < shape.fourBitChannels }
+
+    /// Largest level of a group: codes go from minus this to plus this in steps of one.
+    func top(group index: Int) -> Float { isFourBit(group: index) ? 7.5 : 1.5 }
+
+    /// The second-order scales that a group uses, R of them.
+    func rowScale(group index: Int) -> UnsafeMutablePointer<Float> {
+        let segment = index * group / shape.segmentChannels
+        return rowScales + (segment * 2 + (isFourBit(group: index) ? 0 : 1)) * rows
+    }
+
+    /// Groups of one region (0: 4-bit, 1: 2-bit) of a segment.
+    func groups(segment: Int, region: Int) -> Range<Int> {
+        let start = segment * shape.segmentChannels / group
+        let split = start + shape.fourBitChannels / group
+        return region == 0 ? start..<split : split..<start + shape.segmentChannels / group
+    }
+}
+
+/// Rounds to the nearest integer, ties to even, for |x| < 2^22; unlike `rounded()` it needs no SSE 4.1 and vectorizes.
+@inline(__always)
+func nearest(_ x: Float) -> Float {
+    let magic: Float = 12_582_912  // 1.5 x 2^23: at this size a float has no fraction bits left
+    return (x + magic) - magic
+}
+
+/// The level nearest to `x`: one of -top, -top + 1, ... top, where top is half an odd number.
+@inline(__always)
+func nearestLevel(_ x: Float, top: Float) -> Float {
+    let low = x < -top ? -top : x
+    let inside = low > top ? top : low
+    return nearest(inside - 0.5) + 0.5
+}

@@ -1,0 +1,128 @@
+import Glibc
+import Synchronization
+
+/// A fixed set of threads that run short parallel loops with little delay between them.
+///
+/// A decode step has hundreds of parallel sections of some microseconds each, so waiting threads spin for a short while
+/// before they sleep. Indices are handed out one by one; results must not depend on which thread runs an index, so that
+/// they are the same bits whatever the number of threads. One caller at a time: `run` is not reentrant.
+package final class ThreadPool: @unchecked Sendable {  // shared state is atomic or written between two barriers
+    /// Threads that work on a loop, the caller included.
+    package let threadCount: Int
+
+    private typealias Body = (Int) -> Void
+
+    /// Turns of the waiting loop before a thread sleeps: some 50 us, longer than the serial part of a decode layer.
+    private static let spins = 20_000
+
+    private let generation = Atomic<Int>(0)
+    private let nextIndex = Atomic<Int>(0)
+    private let working = Atomic<Int>(0)
+    private let stopping = Atomic<Bool>(false)
+    private let sleepers = Atomic<Int>(0)
+    private var count = 0
+    private var body: Body?
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let wake: UnsafeMutablePointer<pthread_cond_t>
+    private var threads: [pthread_t] = []
+
+    /// Threads the machine can run at once.
+    package static var hardwareThreads: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+    /// A pool of `threadCount` threads (1 ... 256), `threadCount - 1` of them new.
+    package init(threadCount: Int = ThreadPool.hardwareThreads) {
+        self.threadCount = min(max(threadCount, 1), 256)
+        mutex = .allocate(capacity: 1)
+        wake = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(wake, nil)
+        for _ in 1..<max(self.threadCount, 1) {
+            var thread = pthread_t()
+            // The thread must not keep the pool alive, or its deinit would never stop it.
+            let pool = Unmanaged.passUnretained(self).toOpaque()
+            let failed = pthread_create(
+                &thread, nil,
+                { argument in
+                    guard let argument else { return nil }
+                    Unmanaged<ThreadPool>.fromOpaque(argument)._withUnsafeGuaranteedRef { $0.serve() }
+                    return nil
+                }, pool)
+            precondition(failed == 0, "the system refused a thread: error \(failed)")
+            threads.append(thread)
+        }
+    }
+
+    deinit {
+        stopping.store(true, ordering: .sequentiallyConsistent)
+        announce()
+        for thread in threads { pthread_join(thread, nil) }
+        pthread_cond_destroy(wake)
+        pthread_mutex_destroy(mutex)
+        wake.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Calls `body(0) ... body(count - 1)` once each, spread over the threads, and returns when all are done.
+    package func run(count: Int, _ body: (Int) -> Void) {
+        guard threads.count > 0, count > 1 else {
+            for index in 0..<max(count, 0) { body(index) }
+            return
+        }
+        withoutActuallyEscaping(body) { escapable in
+            self.body = escapable
+            self.count = count
+            nextIndex.store(0, ordering: .relaxed)
+            working.store(threads.count, ordering: .relaxed)
+            announce()
+            takeIndices()
+            var turns = 0
+            while working.load(ordering: .acquiring) != 0 {
+                turns &+= 1
+                if turns > Self.spins { sched_yield() }
+            }
+            self.body = nil
+        }
+    }
+
+    /// Starts a new generation and wakes whoever sleeps.
+    private func announce() {
+        generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+            pthread_mutex_lock(mutex)
+            pthread_cond_broadcast(wake)
+            pthread_mutex_unlock(mutex)
+        }
+    }
+
+    private func takeIndices() {
+        guard let body else { return }
+        while true {
+            let index = nextIndex.wrappingAdd(1, ordering: .relaxed).oldValue
+            if index >= count { return }
+            body(index)
+        }
+    }
+
+    private func serve() {
+        var seen = 0
+        while true {
+            seen = waitForGeneration(after: seen)
+            if stopping.load(ordering: .sequentiallyConsistent) { return }
+            takeIndices()
+            working.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+        }
+    }
+
+    private func waitForGeneration(after seen: Int) -> Int {
+        for _ in 0..<Self.spins {
+            let now = generation.load(ordering: .sequentiallyConsistent)
+            if now != seen { return now }
+        }
+        pthread_mutex_lock(mutex)
+        sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        while generation.load(ordering: .sequentiallyConsistent) == seen { pthread_cond_wait(wake, mutex) }
+        sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+        pthread_mutex_unlock(mutex)
+        return generation.load(ordering: .sequentiallyConsistent)
+    }
+}
