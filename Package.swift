@@ -24,6 +24,7 @@ let rooms: [(name: String, kind: Kind, dependencies: [Target.Dependency])] = [
     ("CrumbJSON", .guarded, []),
     ("CrumbThreads", .swift, []),
     ("CrumbTensor", .swift, []),
+    ("CrumbReport", .swift, []),
     ("CrumbTokenizer", .guarded, ["CrumbJSON"]),
     ("CrumbTemplate", .guarded, ["CrumbJSON"]),
     ("CrumbBLAS", .swift, []),
@@ -31,15 +32,43 @@ let rooms: [(name: String, kind: Kind, dependencies: [Target.Dependency])] = [
     ("CrumbFormats", .guarded, ["CrumbJSON", "CrumbTensor", .product(name: "Crypto", package: "swift-crypto")]),
     ("CrumbQuant", .swift, ["CrumbABI", "CrumbBLAS", "CrumbPacked", "CrumbTensor", "CrumbThreads"]),
     ("CrumbModel", .swift, ["CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbPacked", "CrumbTensor"]),
-    ("CrumbCPU", .swift, ["CrumbABI", "CrumbModel", "CrumbPacked", "CrumbSIMD", "CrumbTensor", "CrumbThreads"]),
-    ("CrumbEngine", .swift, [
-        "CrumbCPU", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbTemplate", "CrumbTensor", "CrumbThreads",
-        "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
+    ("CrumbCPU", .swift, [
+        "CrumbABI", "CrumbFormats", "CrumbModel", "CrumbPacked", "CrumbSIMD", "CrumbTensor", "CrumbThreads",
     ]),
-    ("CrumbEval", .swift, ["CrumbCPU", "CrumbEngine", "CrumbModel", "CrumbTensor", "CrumbThreads"]),
+    ("CrumbEngine", .swift, [
+        "CrumbABI", "CrumbCPU", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTemplate", "CrumbTensor",
+        "CrumbThreads", "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
+    ]),
+    ("CrumbEval", .swift, [
+        "CrumbABI", "CrumbCPU", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbSIMD",
+        "CrumbTensor", "CrumbThreads",
+    ]),
     ("CrumbPipeline", .swift, [
         "CrumbABI", "CrumbBLAS", "CrumbCPU", "CrumbEngine", "CrumbEval", "CrumbFormats", "CrumbJSON", "CrumbModel",
-        "CrumbPacked", "CrumbQuant", "CrumbTensor", "CrumbThreads", .product(name: "Logging", package: "swift-log"),
+        "CrumbPacked", "CrumbQuant", "CrumbTensor", "CrumbThreads", "CrumbTokenizer",
+        .product(name: "Logging", package: "swift-log"),
+    ]),
+]
+
+/// The rooms that have tests of their own, with what these tests use beside the room.
+let tests: [(room: String, others: [Target.Dependency])] = [
+    ("CrumbJSON", []),
+    ("CrumbReport", []),
+    ("CrumbTokenizer", ["CrumbJSON"]),
+    ("CrumbTemplate", ["CrumbJSON"]),
+    ("CrumbSIMD", ["CrumbABI"]),
+    ("CrumbPacked", ["CrumbABI", "CrumbTensor"]),
+    ("CrumbFormats", ["CrumbJSON", "CrumbTensor"]),
+    ("CrumbQuant", ["CrumbABI", "CrumbBLAS", "CrumbPacked", "CrumbThreads"]),
+    ("CrumbModel", ["CrumbJSON", "CrumbTensor"]),
+    ("CrumbCPU", [
+        "CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTensor", "CrumbThreads",
+    ]),
+    ("CrumbEngine", []),
+    ("CrumbEval", []),
+    ("CrumbPipeline", [
+        "CrumbABI", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbThreads",
+        .product(name: "Logging", package: "swift-log"),
     ]),
 ]
 
@@ -57,6 +86,25 @@ let package = Package(
         case .swift: .target(name: room.name, dependencies: room.dependencies, swiftSettings: strict)
         case .guarded: .target(name: room.name, dependencies: room.dependencies, swiftSettings: guarded)
         }
+    } + [
+        .executableTarget(
+            name: "crumb",
+            dependencies: [
+                "CrumbABI", "CrumbEngine", "CrumbEval", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked",
+                "CrumbPipeline", "CrumbQuant", "CrumbReport", "CrumbTensor", "CrumbThreads", "CrumbTokenizer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CommandTests", dependencies: ["crumb", "CrumbFormats", "CrumbJSON"], swiftSettings: strict),
+        .target(
+            name: "CrumbTestSupport", dependencies: ["CrumbFormats", "CrumbJSON", "CrumbTensor"],
+            path: "Tests/CrumbTestSupport", swiftSettings: strict),
+    ] + tests.map { test in
+        .testTarget(
+            name: test.room + "Tests",
+            dependencies: [.target(name: test.room), "CrumbTestSupport"] + test.others, swiftSettings: strict)
     },
     swiftLanguageModes: [.v6]
 )

@@ -64,8 +64,8 @@ package struct BLAS: Sendable {
 
     /// C (m, n) = alpha op(A) op(B) + beta C, where op(A) is (m, k) and op(B) is (k, n); `ld…` are row lengths.
     package func multiply(
-        _ a: UnsafePointer<Float>, transposed transposeA: Bool = false, lda: Int,
-        _ b: UnsafePointer<Float>, transposed transposeB: Bool = false, ldb: Int,
+        _ a: UnsafePointer<Float>, transposeA: Bool = false, lda: Int,
+        _ b: UnsafePointer<Float>, transposeB: Bool = false, ldb: Int,
         into c: UnsafeMutablePointer<Float>, ldc: Int, m: Int, n: Int, k: Int, alpha: Float = 1, beta: Float = 0
     ) {
         let rowMajor: Int32 = 101

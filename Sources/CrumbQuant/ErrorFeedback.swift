@@ -33,7 +33,7 @@ extension RowBlock {
             let next = first + group
             guard feedback, next < positions else { continue }
             blas.multiply(
-                factor.feedback + first * positions + next, transposed: true, lda: positions, errors, ldb: rows,
+                factor.feedback + first * positions + next, transposeA: true, lda: positions, errors, ldb: rows,
                 into: targets + next * rows, ldc: rows, m: positions - next, n: rows, k: group, beta: 1)
         }
     }

@@ -35,7 +35,7 @@ package final class InputStatistics {
         pool.run(count: pairs.count) { index in
             let (i, j) = (pairs[index].0 * Self.tile, pairs[index].1 * Self.tile)
             blas.multiply(
-                source.pointer + i, transposed: true, lda: channels, source.pointer + j, ldb: channels,
+                source.pointer + i, transposeA: true, lda: channels, source.pointer + j, ldb: channels,
                 into: target.pointer + i * channels + j, ldc: channels,
                 m: min(Self.tile, channels - i), n: min(Self.tile, channels - j), k: count, beta: 1)
         }

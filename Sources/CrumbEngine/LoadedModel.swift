@@ -1,0 +1,42 @@
+package import CrumbFormats
+package import CrumbModel
+package import CrumbTemplate
+package import CrumbThreads
+package import CrumbTokenizer
+
+/// A model in memory with everything that is needed to use it: weights bound to a backend, tokenizer, chat template and
+/// the settings its makers recommend. `ModelLoader` makes it. One caller at a time.
+package final class LoadedModel {
+    package let checkpoint: any Checkpoint
+    /// nil where the model is not quantized by Crumb.
+    package let quantization: QuantizationConfiguration?
+    package let forward: DecoderForward
+    package let pool: ThreadPool
+    package let tokenizer: Tokenizer
+    /// nil where the checkpoint has none.
+    package let chatTemplate: ChatTemplate?
+    /// Tokens that end an answer.
+    package let endTokens: Set<Int32>
+    package let samplingDefaults: SamplingOptions
+
+    init(
+        checkpoint: any Checkpoint, quantization: QuantizationConfiguration?, forward: DecoderForward,
+        pool: ThreadPool, tokenizer: Tokenizer, chatTemplate: ChatTemplate?, endTokens: Set<Int32>,
+        samplingDefaults: SamplingOptions
+    ) {
+        self.checkpoint = checkpoint
+        self.quantization = quantization
+        self.forward = forward
+        self.pool = pool
+        self.tokenizer = tokenizer
+        self.chatTemplate = chatTemplate
+        self.endTokens = endTokens
+        self.samplingDefaults = samplingDefaults
+    }
+
+    package var path: String { checkpoint.path }
+    package var configuration: ModelConfiguration { forward.configuration }
+
+    /// "Crumb", "GGUF" or "Hugging Face".
+    package var formatName: String { quantization == nil ? checkpoint.formatName : "Crumb" }
+}

@@ -1,0 +1,80 @@
+package import CrumbModel
+
+/// One sequence: the tokens taken in so far and what the model makes of them.
+///
+/// The generation loop needs nothing else of a model, so tests drive it with a made-up one.
+package protocol Timeline: AnyObject {
+    /// The tokens taken in.
+    var tokens: [Int32] { get }
+    /// Tokens there is room for: the context.
+    var capacity: Int { get }
+
+    /// Takes in more tokens, at least one and no more than there is room for.
+    ///
+    /// - Returns: The logits that follow the last one, one number for each token of the vocabulary. The caller may
+    ///   overwrite them; they are valid until the next call.
+    func append(_ tokens: [Int32]) throws -> UnsafeMutableBufferPointer<Float>
+
+    /// Forgets the tokens from `count` on.
+    func truncate(to count: Int)
+}
+
+extension Timeline {
+    /// Takes in a prompt in blocks, keeping what it has in common with the tokens that are already there.
+    ///
+    /// - Parameters:
+    ///   - prompt: All tokens that the answer is to follow; at least one.
+    ///   - blockTokens: Tokens of one pass.
+    ///   - isCancelled: Asked before each block.
+    /// - Returns: The logits after the last token and how many tokens were taken over, or nil when cancelled.
+    /// - Throws: `EngineError` for an empty prompt or one longer than the context.
+    func prefill(
+        _ prompt: [Int32], blockTokens: Int, isCancelled: () -> Bool
+    ) throws -> (logits: UnsafeMutableBufferPointer<Float>, reused: Int)? {
+        guard !prompt.isEmpty else { throw EngineError("the prompt is empty: give at least one token to continue") }
+        // The answer needs a position of its own.
+        guard prompt.count < capacity else {
+            throw EngineError(
+                "the prompt has \(prompt.count) tokens, but the context holds \(capacity) with at least one for the "
+                    + "answer: shorten the prompt or ask for a longer context")
+        }
+        // The last token is always run again, because its logits are wanted.
+        var reused = 0
+        while reused < min(tokens.count, prompt.count - 1), tokens[reused] == prompt[reused] { reused += 1 }
+        truncate(to: reused)
+        var position = reused
+        while true {
+            if isCancelled() { return nil }
+            let end = min(position + blockTokens, prompt.count)
+            let logits = try append(Array(prompt[position..<end]))
+            position = end
+            if position == prompt.count { return (logits, reused) }
+        }
+    }
+}
+
+/// A timeline over a decoder and a cache of its keys and values.
+package final class DecoderTimeline: Timeline {
+    package private(set) var tokens: [Int32] = []
+    package let forward: DecoderForward
+    package let cache: KVCache
+
+    /// - Throws: `ModelError` when there is no memory for a cache of `capacity` positions.
+    package init(_ forward: DecoderForward, capacity: Int) throws {
+        self.forward = forward
+        cache = try KVCache(forward.configuration, capacity: capacity)
+    }
+
+    package var capacity: Int { cache.capacity }
+
+    package func append(_ tokens: [Int32]) throws -> UnsafeMutableBufferPointer<Float> {
+        let logits = try forward.logits(for: Batch(tokens, cache: cache, logits: .last))
+        self.tokens.append(contentsOf: tokens)
+        return UnsafeMutableBufferPointer(start: logits.row(0), count: logits.columns)
+    }
+
+    package func truncate(to count: Int) {
+        cache.truncate(to: count)
+        tokens.removeLast(tokens.count - count)
+    }
+}

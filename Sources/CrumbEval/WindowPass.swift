@@ -1,0 +1,61 @@
+import CrumbModel
+import CrumbThreads
+
+/// Runs windows through a decoder in blocks and hands out the logits of counted positions a few rows at a time, so that
+/// memory does not grow with context times vocabulary.
+final class WindowPass {
+    /// Tokens of one pass through the layers.
+    static let blockTokens = 512
+    /// Rows of logits that exist at once: 128 rows of a vocabulary of 150,000 are 77 MB.
+    static let logitRows = 128
+
+    private let forward: DecoderForward
+    private let cache: KVCache
+
+    init(_ forward: DecoderForward, context: Int) throws {
+        self.forward = forward
+        cache = try KVCache(forward.configuration, capacity: context)
+    }
+
+    /// Forgets the window before.
+    func begin() { cache.truncate(to: 0) }
+
+    /// The residual stream of the next block, valid until the next one.
+    func run(_ block: ArraySlice<Int32>) throws -> FloatMatrix {
+        try forward.hiddenStates(for: Batch(Array(block), cache: cache, logits: .none))
+    }
+
+    /// The logits of some rows of a block, valid until the next call.
+    func logits(_ hidden: FloatMatrix, rows: Range<Int>) -> FloatMatrix { forward.logits(hidden.slice(rows: rows)) }
+
+    /// The counted rows of the block of tokens `block` of a window, in runs of at most `logitRows`; rows count from the
+    /// block's beginning.
+    static func countedRows(of block: Range<Int>, in windows: EvaluationWindows) -> [Range<Int>] {
+        let first = max(block.lowerBound, windows.firstCounted)
+        let end = min(block.upperBound, windows.context - 1)
+        return stride(from: first, to: end, by: logitRows).map { start in
+            start - block.lowerBound..<min(start + logitRows, end) - block.lowerBound
+        }
+    }
+
+    /// The blocks of a window.
+    static func blocks(of context: Int) -> [Range<Int>] {
+        stride(from: 0, to: context, by: blockTokens).map { $0..<min($0 + blockTokens, context) }
+    }
+}
+
+extension FloatMatrix {
+    /// Row `m` for reading.
+    func values(_ m: Int) -> UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: row(m), count: columns) }
+}
+
+extension ThreadPool {
+    /// The results of `body(0) ... body(count - 1)`, in order.
+    func map<Result>(count: Int, _ body: (Int) -> Result) -> [Result] {
+        [Result](unsafeUninitializedCapacity: count) { results, initialized in
+            let base = results.baseAddress
+            run(count: count) { index in base.map { ($0 + index).initialize(to: body(index)) } }
+            initialized = count
+        }
+    }
+}

@@ -1,0 +1,152 @@
+package import CrumbABI
+package import CrumbModel
+import CrumbPacked
+
+/// How the bits are spread over a model's matrices: the shape of each, under one average.
+package struct BudgetPlan: Sendable {
+    /// Shapes by layer and projection.
+    package private(set) var shapes: [[Projection: crumb_packed_shape]]
+    /// Weights of all linear layers.
+    package let linearWeights: Int
+    /// Bytes of all linear layers: records and orders.
+    package var linearBytes: Int { shapes.reduce(0) { $0 + Self.bytes($1) } }
+    package var bitsPerWeight: Double { Double(linearBytes) * 8 / Double(linearWeights) }
+
+    /// Matrices that share an input, and so an order.
+    package static let inputGroups: [[Projection]] = [[.q, .k, .v], [.o], [.gate, .up], [.down]]
+
+    /// Shapes for every matrix of `configuration`.
+    ///
+    /// - Parameters:
+    ///   - bits: Most bits per weight on average over the model; not looked at where `fourBitShare` is given.
+    ///   - fourBitShare: Share of 4-bit channels in every matrix, rounded to the format's steps.
+    /// - Throws: `PipelineError` when a matrix does not fit the format or the budget is below what 2 bits take.
+    package init(
+        _ configuration: ModelConfiguration, bits: Double, fourBitShare: Double?, outliersPerTile: Int
+    ) throws {
+        var grid = try Projection.allCases.map { projection in
+            try Steps(projection, configuration, outliersPerTile: outliersPerTile)
+        }
+        linearWeights =
+            configuration.numHiddenLayers * grid.reduce(0) { $0 + $1.rows * $1.columns }
+        if let fourBitShare {
+            for index in grid.indices { grid[index].setShare(fourBitShare) }
+            let layer = try Self.layer(grid)
+            shapes = Array(repeating: layer, count: configuration.numHiddenLayers)
+            return
+        }
+        var layers = Array(repeating: grid, count: configuration.numHiddenLayers)
+        shapes = try layers.map(Self.layer)
+        let budget = Int(bits * Double(linearWeights) / 8)
+        var spent = linearBytes
+        guard spent <= budget else {
+            throw PipelineError(
+                "2-bit codes alone take \(spent) bytes, over the \(budget) that \(bits) bits per weight allow; "
+                    + "raise --bits or lower --outliers")
+        }
+        // Always widen the matrix that is furthest behind its due share; the middle layers come last.
+        var open = layers.indices.flatMap { layer in grid.indices.map { (layer, $0) } }
+        let middle = Double(configuration.numHiddenLayers - 1) / 2
+        while !open.isEmpty {
+            let next = open.indices.min { left, right in
+                let (a, b) = (open[left], open[right])
+                let (due, other) = (layers[a.0][a.1].dueShare, layers[b.0][b.1].dueShare)
+                if due != other { return due < other }
+                return abs(Double(a.0) - middle) > abs(Double(b.0) - middle)
+            }
+            guard let next else { break }
+            let (layer, index) = open[next]
+            let cost = layers[layer][index].costOfStep
+            guard let cost, spent + cost <= budget else {
+                open.remove(at: next)
+                continue
+            }
+            layers[layer][index].step()
+            spent += cost
+        }
+        shapes = try layers.map(Self.layer)
+    }
+
+    /// Bytes of a layer's records and orders.
+    private static func bytes(_ layer: [Projection: crumb_packed_shape]) -> Int {
+        inputGroups.reduce(0) { sum, group in
+            group.reduce(sum) { $0 + (layer[$1]?.byteCount ?? 0) } + (group.first.flatMap { layer[$0]?.orderCount } ?? 0) * 2
+        }
+    }
+
+    private static func layer(_ grid: [Steps]) throws -> [Projection: crumb_packed_shape] {
+        Dictionary(uniqueKeysWithValues: try grid.map { ($0.projection, try $0.shape()) })
+    }
+}
+
+/// The 4-bit shares that one matrix can have.
+private struct Steps {
+    let projection: Projection
+    let rows: Int
+    let columns: Int
+    let segments: Int
+    let outliersPerTile: Int
+    private var fourBitChannels: Int
+
+    /// How much of the 4-bit channels a kind of matrix gets compared to the others: those whose output meets the
+    /// residual stream directly, and the small v, pay most. Set by trying on SmolLM2-135M (see Docs/Method.md).
+    private var weight: Double {
+        switch projection {
+        case .v: 2
+        case .o, .down: 1.15
+        case .q, .k, .gate, .up: 1
+        }
+    }
+
+    init(_ projection: Projection, _ configuration: ModelConfiguration, outliersPerTile: Int) throws {
+        self.projection = projection
+        (rows, columns) = configuration.shape(of: projection)
+        self.outliersPerTile = outliersPerTile
+        segments = Self.segments(projection, configuration)
+        fourBitChannels = 0
+        _ = try shape()
+    }
+
+    /// Columns of o and down can be cut for 8, 4 or 2 GPUs where the key-value heads can.
+    private static func segments(_ projection: Projection, _ configuration: ModelConfiguration) -> Int {
+        guard projection == .o || projection == .down else { return 1 }
+        let cuts = [8, 4, 2].first { cut in
+            configuration.numKeyValueHeads % cut == 0 && configuration.intermediateSize % cut == 0
+        }
+        return cuts ?? 1
+    }
+
+    /// The smallest number of 4-bit channels above none, and the step to the next: padding stays at its least.
+    private var first: Int { rounded % 64 == 0 ? 64 : 32 }
+    private var rounded: Int { (columns / segments + 31) / 32 * 32 }
+
+    mutating func setShare(_ share: Double) {
+        let wanted = share * Double(rounded)
+        let steps = ((wanted - Double(first)) / 64).rounded(.toNearestOrAwayFromZero)
+        fourBitChannels = wanted < Double(first) / 2 ? 0 : min(first + max(Int(steps), 0) * 64, rounded)
+    }
+
+    /// The share after the next step, in units of what this kind of matrix is due.
+    var dueShare: Double { Double(next) / Double(rounded) / weight }
+    private var next: Int { fourBitChannels == 0 ? first : fourBitChannels + 64 }
+
+    /// Bytes the next step adds, or nil where all channels have 4 bits already.
+    var costOfStep: Int? {
+        guard next <= rounded, let now = try? shape(), let then = try? shape(fourBit: next) else { return nil }
+        return then.byteCount - now.byteCount + 2 * (then.orderCount - now.orderCount)
+    }
+
+    mutating func step() { fourBitChannels = next }
+
+    func shape(fourBit: Int? = nil) throws -> crumb_packed_shape {
+        guard
+            let shape = crumb_packed_shape(
+                rows: rows, columns: columns, segments: segments, fourBitChannels: fourBit ?? fourBitChannels,
+                outliersPerTile: outliersPerTile)
+        else {
+            throw PipelineError(
+                "\(projection.name) is \(rows) x \(columns), which the packed format cannot hold (at most 65534 inputs)")
+        }
+        return shape
+    }
+}

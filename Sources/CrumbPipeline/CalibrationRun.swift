@@ -1,0 +1,215 @@
+import CrumbABI
+import CrumbBLAS
+import CrumbFormats
+package import CrumbModel
+package import CrumbPacked
+package import CrumbQuant
+import CrumbTensor
+import CrumbThreads
+
+/// A quantized matrix with what rounding did to it.
+package struct QuantizedLayerMatrix {
+    package let projection: Projection
+    package let packed: PackedMatrix
+    package let error: MatrixError
+}
+
+/// Goes through a model layer by layer: collects the inputs of each matrix on the outputs of what is quantized already,
+/// has it quantized, and carries the calibration text through.
+///
+/// Memory: the residual stream and the attention outputs of all tokens, and one input's statistics and factor.
+package final class CalibrationRun {
+    private let forward: DecoderForward
+    private let sequences: [[Int32]]
+    private let quantizer: MatrixQuantizer
+    private let plan: BudgetPlan
+    private let hidden: FloatMatrix
+    private let attended: FloatMatrix
+    private let buffers: [FloatBuffer]
+    private let normed = FloatBuffer()
+    private let activation = FloatBuffer()
+    private let cache: KVCache
+    private var pool: ThreadPool { quantizer.pool }
+    private var blas: BLAS { quantizer.blas }
+
+    /// - Parameters:
+    ///   - forward: The source model; its layers are replaced by their quantized selves as they are done.
+    ///   - sequences: Calibration tokens, in pieces that do not see each other.
+    /// - Throws: `ModelError` where memory for a sequence's keys and values cannot be had.
+    package init(
+        _ forward: DecoderForward, sequences: [[Int32]], plan: BudgetPlan, quantizer: MatrixQuantizer
+    ) throws {
+        self.forward = forward
+        self.sequences = sequences
+        self.plan = plan
+        self.quantizer = quantizer
+        let tokens = sequences.reduce(0) { $0 + $1.count }
+        let configuration = forward.configuration
+        buffers = [FloatBuffer(), FloatBuffer()]
+        hidden = buffers[0].matrix(rows: tokens, columns: configuration.hiddenSize)
+        attended = buffers[1].matrix(rows: tokens, columns: configuration.queryFeatures)
+        cache = try KVCache(configuration, capacity: sequences.map(\.count).max() ?? 1)
+        try forEachSequence { rows, sequence in try forward.embed(sequence, into: hidden.slice(rows: rows)) }
+    }
+
+    private func forEachSequence(_ body: (Range<Int>, [Int32]) throws -> Void) rethrows {
+        var start = 0
+        for sequence in sequences {
+            try body(start..<start + sequence.count, sequence)
+            start += sequence.count
+        }
+    }
+
+    /// Quantizes the matrices of layer `layer` and carries the text through the result.
+    ///
+    /// - Parameter done: Called after each matrix; may throw to stop.
+    /// - Throws: `QuantizationError` or `PackedError`, with the matrix's name put before it as a `PipelineError`.
+    package func quantizeLayer(
+        _ layer: Int, done: (Projection) throws -> Void
+    ) throws -> [QuantizedLayerMatrix] {
+        var result: [QuantizedLayerMatrix] = []
+        for stage in Stage.allCases {
+            let statistics = InputStatistics(channels: forward.configuration.shape(of: stage.projections[0]).columns)
+            try collect(stage, layer) { input in
+                statistics.add(input.base, count: input.rows, blas: blas, pool: pool)
+            }
+            statistics.finish()
+            result += try quantize(stage.projections, layer, statistics, done: done)
+            finish(stage, layer)
+        }
+        return result
+    }
+
+    /// Carries the text through a layer whose quantized weights are known: a resumed run.
+    package func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
+        for (projection, packed) in weights { replace(projection, layer, packed) }
+        for stage in Stage.allCases {
+            if stage == .attentionProjection { try collect(stage, layer) { _ in } }
+            finish(stage, layer)
+        }
+    }
+
+    /// The last residual stream, for the head: (tokens, hiddenSize).
+    package var finalHidden: FloatMatrix { hidden }
+
+    /// What happens between two norms, cut where a matrix's input is complete.
+    private enum Stage: CaseIterable {
+        case attention, attentionProjection, activation, downProjection
+
+        var projections: [Projection] {
+            switch self {
+            case .attention: [.q, .k, .v]
+            case .attentionProjection: [.o]
+            case .activation: [.gate, .up]
+            case .downProjection: [.down]
+            }
+        }
+    }
+
+    /// Computes the inputs of a stage's matrices, sequence by sequence.
+    private func collect(_ stage: Stage, _ layer: Int, _ body: (FloatMatrix) -> Void) throws {
+        let configuration = forward.configuration
+        try forEachSequence { rows, sequence in
+            let stream = hidden.slice(rows: rows)
+            let norm = normed.matrix(rows: rows.count, columns: configuration.hiddenSize)
+            switch stage {
+            case .attention:
+                forward.attentionInput(layer, stream, into: norm)
+                body(norm)
+            case .attentionProjection:
+                forward.attentionInput(layer, stream, into: norm)
+                cache.truncate(to: 0)
+                let batch = try Batch(sequence, cache: cache, logits: .none)
+                let output = attended.slice(rows: rows)
+                forward.attentionOutput(layer, norm, batch, into: output)
+                body(output)
+            case .activation:
+                forward.mlpInput(layer, stream, into: norm)
+                body(norm)
+            case .downProjection:
+                body(mlpActivation(layer, stream, norm))
+            }
+        }
+    }
+
+    private func mlpActivation(_ layer: Int, _ stream: FloatMatrix, _ norm: FloatMatrix) -> FloatMatrix {
+        let output = activation.matrix(rows: stream.rows, columns: forward.configuration.intermediateSize)
+        forward.mlpInput(layer, stream, into: norm)
+        forward.mlpActivation(layer, norm, into: output)
+        return output
+    }
+
+    /// Adds a stage's result to the residual stream, once its matrices are quantized.
+    private func finish(_ stage: Stage, _ layer: Int) {
+        switch stage {
+        case .attention, .activation: break
+        case .attentionProjection:
+            forEachSequence { rows, _ in
+                forward.addAttentionProjection(layer, attended.slice(rows: rows), to: hidden.slice(rows: rows))
+            }
+        case .downProjection:
+            forEachSequence { rows, _ in
+                let norm = normed.matrix(rows: rows.count, columns: forward.configuration.hiddenSize)
+                let stream = hidden.slice(rows: rows)
+                forward.addMLPProjection(layer, mlpActivation(layer, stream, norm), to: stream)
+            }
+        }
+    }
+
+    private func quantize(
+        _ projections: [Projection], _ layer: Int, _ statistics: InputStatistics, done: (Projection) throws -> Void
+    ) throws -> [QuantizedLayerMatrix] {
+        guard let shape = plan.shapes[layer][projections[0]] else { return [] }
+        let order = ChannelOrder.sorted(by: statistics, shape: shape)
+        let name = forward.weights.layers[layer][projections[0]].name
+        let factor: ErrorFactor
+        do {
+            factor = try ErrorFactor(statistics, order: order, damping: quantizer.settings.damping, blas: blas)
+        } catch {
+            throw PipelineError("\(name): \(error)")
+        }
+        return try projections.map { projection in
+            let weight = forward.weights.layers[layer][projection]
+            guard let shape = plan.shapes[layer][projection] else {
+                throw PipelineError("\(weight.name) has no place in the budget")
+            }
+            let result: QuantizedLayerMatrix
+            do {
+                let (matrix, error) = try quantizer.quantize(source(weight), shape: shape, order: order, factor: factor)
+                let records = try BlockPacker.pack(matrix).tensor(
+                    weight.name + ".weight", .u8, [Int(shape.segments), shape.rowTiles, shape.recordBytes])
+                let packed = try PackedMatrix(shape: shape, records: records, order: order)
+                result = QuantizedLayerMatrix(projection: projection, packed: packed, error: error)
+            } catch {
+                throw PipelineError("\(weight.name): \(error)")
+            }
+            replace(projection, layer, result.packed)
+            try done(projection)
+            return result
+        }
+    }
+
+    /// The source's weights as fp32, (N, K).
+    private func source(_ weight: LinearWeight) -> [Float] {
+        guard case .dense(let view) = weight.storage else { preconditionFailure("\(weight.name) is quantized already") }
+        return [Float](unsafeUninitializedCapacity: view.count) { buffer, count in
+            guard let base = buffer.baseAddress else { return }
+            let target = DisjointRows(base: base)
+            pool.run(count: view.rows) { n in 
+                Dequantizer.dequantizeRow(
+                    view, n, into: UnsafeMutableBufferPointer(start: target.base + n * view.columns, count: view.columns))
+            }
+            count = view.count
+        }
+    }
+
+    private func replace(_ projection: Projection, _ layer: Int, _ packed: PackedMatrix) {
+        let old = forward.weights.layers[layer][projection]
+        forward.weights.layers[layer][projection] = LinearWeight(name: old.name, storage: .packed(packed), bias: old.bias)
+    }
+}
+
+/// Memory that a parallel loop writes row by row.
+private struct DisjointRows: @unchecked Sendable {  // each index writes its own row
+    let base: UnsafeMutablePointer<Float>
+}

@@ -1,0 +1,177 @@
+import CrumbABI
+import CrumbEngine
+import CrumbFormats
+import CrumbJSON
+import CrumbModel
+import CrumbPacked
+import CrumbQuant
+import CrumbTensor
+import Glibc
+
+/// Puts the finished folder together beside its final place and moves it there when all of it is on disk.
+final class FolderWriter {
+    /// Where the folder is put together.
+    let folder: String
+    private let options: QuantizationOptions
+    private let source: LoadedModel
+    private let plan: BudgetPlan
+    private let work: WorkFolder
+    private let names: TensorNames
+    private var grouped: [String: QuantizationConfiguration.Grouped] = [:]
+
+    /// Bytes of a shard at most, as in most published models.
+    private static let shardBytes = 4 << 30
+
+    init(
+        options: QuantizationOptions, source: LoadedModel, plan: BudgetPlan, work: WorkFolder, names: TensorNames
+    ) {
+        self.options = options
+        self.source = source
+        self.plan = plan
+        self.work = work
+        self.names = names
+        folder = FileSystem.join(work.path, "folder")
+    }
+
+    /// Bits of the embedding. Tied to the head, it needs what the head needs.
+    var embeddingBits: Int {
+        let own = options.embeddingBits ?? Self.defaultBits
+        return source.configuration.tieWordEmbeddings ? max(own, options.headBits ?? own) : own
+    }
+
+    var headBits: Int {
+        source.configuration.tieWordEmbeddings ? embeddingBits : options.headBits ?? Self.defaultBits
+    }
+
+    /// The smallest that moves perplexity by less than 0.3 % on SmolLM2-135M and Qwen2.5-Coder-1.5B; Docs/Method.md has
+    /// the figures.
+    private static let defaultBits = 8
+
+    /// Writes the tensors and what is needed to load them, and counts their bytes.
+    func writeTensors(_ summary: inout QuantizationSummary) throws {
+        if mkdir(folder, 0o755) != 0, errno != EEXIST {
+            throw PipelineError("\(folder): the folder cannot be made: \(String(cString: strerror(errno)))")
+        }
+        let tensors = try collectTensors()
+        summary.totalBytes = tensors.reduce(0) { $0 + $1.bytes.count }
+        let writer = ShardedWriter(folder: folder, tensors: tensors.map(\.layout), maxShardBytes: Self.shardBytes)
+        for tensor in tensors { try writer.append(tensor) }
+        try writer.finish()
+        try writeConfiguration(calibration: nil, measured: nil)
+        try TokenizerFolder.write(source, to: folder)
+    }
+
+    /// Writes what tells about the model, the digests of all files, and moves the folder to its place.
+    func finish(_ summary: QuantizationSummary, calibration: CalibrationText) throws {
+        let text = JSONObject([
+            ("text", .string(calibration.description)), ("tokens", JSONValue(calibration.tokenCount)),
+            ("method", .string(options.method.rawValue)), ("seed", .string(String(options.seed))),
+        ])
+        var measured = JSONObject([
+            ("bits_per_weight", JSONValue(summary.bitsPerWeight)), ("linear_weights", JSONValue(summary.linearWeights)),
+            ("linear_bytes", JSONValue(summary.linearBytes)), ("total_bytes", JSONValue(summary.totalBytes)),
+        ])
+        if let loss = summary.measured {
+            measured["text"] = .string(loss.text)
+            measured["tokens"] = JSONValue(loss.tokens)
+            measured["source_perplexity"] = JSONValue(loss.sourcePerplexity)
+            measured["perplexity"] = JSONValue(loss.perplexity)
+            measured["mean_kl"] = JSONValue(loss.meanKL)
+            measured["top_one_agreement"] = JSONValue(loss.topOneAgreement)
+        }
+        try writeConfiguration(calibration: .object(text), measured: .object(measured))
+        let card = ModelCard.text(
+            ModelCard.Facts(
+                name: lastComponent(options.outputPath), source: lastComponent(options.modelPath), summary: summary,
+                calibration: calibration.description, options: options))
+        try AtomicFile.write(card, to: FileSystem.join(folder, "README.md"))
+        try FolderDigests.write(for: folder)
+        guard rename(folder, options.outputPath) == 0 else {
+            throw PipelineError(
+                "\(options.outputPath): the finished folder cannot be moved there from \(folder): "
+                    + String(cString: strerror(errno)))
+        }
+    }
+
+    private func lastComponent(_ path: String) -> String {
+        path.split(separator: "/").last.map { String($0) } ?? path
+    }
+
+    private func writeConfiguration(calibration: JSONValue?, measured: JSONValue?) throws {
+        var matrices: [String: QuantizationConfiguration.Matrix] = [:]
+        for (layer, shapes) in plan.shapes.enumerated() {
+            for (projection, shape) in shapes {
+                matrices[names.weight(layer, projection)] = QuantizationConfiguration.Matrix(
+                    shape: shape, order: names.order(layer, projection))
+            }
+        }
+        var configuration = source.checkpoint.configuration
+        configuration["quantization_config"] = .object(
+            QuantizationConfiguration(
+                matrices: matrices, grouped: grouped, calibration: calibration, measured: measured
+            ).json)
+        let text = JSON.serialize(.object(configuration), pretty: true) + "\n"
+        try AtomicFile.write(text, to: FileSystem.join(folder, "config.json"))
+    }
+
+    /// All tensors in the order of the model.
+    private func collectTensors() throws -> [TensorView] {
+        let checkpoint = source.checkpoint
+        let weights = source.forward.weights
+        var tensors = try table(weights.embedding, bits: embeddingBits)
+        for layer in plan.shapes.indices {
+            let prefix = "model.layers.\(layer)."
+            tensors.append(try checkpoint.tensor(prefix + "input_layernorm.weight"))
+            tensors.append(try checkpoint.tensor(prefix + "post_attention_layernorm.weight"))
+            let file = try SafetensorsFile(path: work.tensorPath(layer))
+            for projection in Projection.allCases {
+                if names.ownsOrder(projection) { tensors.append(try file.tensor(names.order(layer, projection))) }
+                tensors.append(try file.tensor(names.weight(layer, projection)))
+                if weights.layers[layer][projection].bias != nil {
+                    tensors.append(try checkpoint.tensor(prefix + projection.name + ".bias"))
+                }
+            }
+        }
+        tensors.append(try checkpoint.tensor("model.norm.weight"))
+        if !source.configuration.tieWordEmbeddings { tensors += try table(weights.head, bits: headBits) }
+        return tensors
+    }
+
+    /// The tensors of an embedding or head at some number of bits.
+    private func table(_ weight: LinearWeight, bits: Int) throws -> [TensorView] {
+        guard case .dense(let view) = weight.storage else { preconditionFailure("\(weight.name) is quantized already") }
+        let name = weight.name + ".weight"
+        guard bits < 16, view.columns % GroupedMatrix.groupSize == 0 else {
+            if view.type == .f16 || view.type == .bf16 { return [view] }
+            return [halfPrecision(view, name: name)]
+        }
+        let scalesName = names.scales(name)
+        let result: (codes: TensorView, scales: TensorView)
+        do {
+            result = try GroupedQuantizer(bits: bits, pool: source.pool).quantize(
+                name: name, scalesName: scalesName, rows: view.rows, columns: view.columns
+            ) { n, row in 
+                Dequantizer.dequantizeRow(view, n, into: UnsafeMutableBufferPointer(start: row, count: view.columns))
+            }
+        } catch {
+            throw PipelineError("\(source.path): \(error)")
+        }
+        grouped[name] = QuantizationConfiguration.Grouped(bits: bits, scales: scalesName)
+        return [result.codes, result.scales]
+    }
+
+    private func halfPrecision(_ view: TensorView, name: String) -> TensorView {
+        let buffer = HeapBuffer(byteCount: view.count * 2)
+        var row = [Float](repeating: 0, count: view.columns)
+        for n in 0..<view.rows {
+            row.withUnsafeMutableBufferPointer { values in
+                Dequantizer.dequantizeRow(view, n, into: values)
+            }
+            for (k, value) in row.enumerated() {
+                buffer.mutableBytes.storeBytes(
+                    of: halfBits(value).littleEndian, toByteOffset: (n * view.columns + k) * 2, as: UInt16.self)
+            }
+        }
+        return buffer.tensor(name, .f16, view.shape)
+    }
+}

@@ -1,0 +1,70 @@
+import CrumbABI
+package import CrumbModel
+import CrumbPacked
+import CrumbQuant
+
+/// What a run will hold in memory at its fullest, by part, known before it starts.
+///
+/// The law: the source's file as far as it is touched, the residual stream and the attention outputs of all calibration
+/// tokens, and the largest single input's statistics; never the quantized model.
+package struct MemoryPlan: Sendable {
+    /// A part's name and bytes.
+    package let parts: [(name: String, bytes: Int)]
+    package var total: Int { parts.reduce(0) { $0 + $1.bytes } }
+
+    /// - Parameters:
+    ///   - sourceBytes: Bytes of the source's tensors.
+    ///   - tokens: Calibration tokens.
+    ///   - sequence: Tokens of the longest piece of text.
+    package init(
+        _ configuration: ModelConfiguration, plan: BudgetPlan, sourceBytes: Int, tokens: Int, sequence: Int, threads: Int
+    ) {
+        let float = MemoryLayout<Float>.size
+        let shapes = plan.shapes.flatMap(\.values)
+        let widest = shapes.map(\.orderCount).max() ?? 0
+        let activations = tokens * (configuration.hiddenSize + configuration.queryFeatures) * float
+        let statistics = InputStatistics.byteCount(channels: widest) + ErrorFactor.byteCount(positions: widest)
+        let matrix = shapes.map { $0.n * $0.k * float }.max() ?? 0
+        let work = shapes.map { MatrixQuantizer.workingBytes(shape: $0, threads: threads) }.max() ?? 0
+        let layer = (plan.shapes.first ?? [:]).values.reduce(0) { $0 + $1.byteCount }
+        let widestProjection = max(
+            2 * configuration.intermediateSize, configuration.queryFeatures + 2 * configuration.keyValueFeatures)
+        // Inputs, gate and up, their product, and the backend's copies of an input in a matrix's order.
+        let scratch = sequence * (3 * configuration.hiddenSize + widestProjection + 3 * configuration.intermediateSize) * float
+        let cache = sequence * 2 * configuration.keyValueFeatures * 2 * configuration.numHiddenLayers
+        // The head is measured on blocks of a few hundred tokens.
+        let logits = 512 * configuration.vocabSize * float
+        parts = [
+            ("source weights", sourceBytes),
+            ("calibration activations", activations),
+            ("statistics of one input", statistics),
+            ("one matrix in work", matrix + work),
+            ("one packed layer", 2 * layer),
+            ("forward pass", scratch + cache + logits),
+            ("program and tokenizer", 256 << 20),
+        ]
+    }
+
+    /// The plan as lines for people.
+    package var lines: [String] {
+        let width = parts.map(\.name.count).max() ?? 0
+        return (parts + [("at most", total)]).map { name, bytes in
+            "  " + name + String(repeating: " ", count: width - name.count + 2) + Self.text(bytes)
+        }
+    }
+
+    /// Bytes in MiB or GiB.
+    package static func text(_ bytes: Int) -> String {
+        let mebibytes = Double(bytes) / 1_048_576
+        guard mebibytes >= 1024 else { return "\(Int(mebibytes.rounded(.up))) MiB" }
+        return "\((mebibytes / 1024 * 100).rounded() / 100) GiB"
+    }
+
+    /// - Throws: `PipelineError` when the plan does not fit `limit`.
+    package func check(limit: Int?) throws {
+        guard let limit, total > limit else { return }
+        throw PipelineError(
+            "quantizing this model takes up to \(Self.text(total)) of memory, over the \(Self.text(limit)) allowed; "
+                + "raise --max-memory or lower --calibration-tokens")
+    }
+}

@@ -1,0 +1,76 @@
+package import CrumbQuant
+
+/// What `crumb quantize` can be asked for.
+package struct QuantizationOptions: Sendable {
+    /// A GGUF file or a Hugging Face folder.
+    package var modelPath: String
+    /// The folder to make; must not exist. Work in progress lies beside it under `outputPath + ".partial"`.
+    package var outputPath: String
+    /// Budget over the linear layers, everything of theirs in: codes, scales, outliers, orders, padding.
+    package var bits = 2.85
+    /// Share of the input channels with 4-bit codes, the same for every matrix; nil lets the budget decide.
+    package var fourBitShare: Double?
+    /// Share of the 2-bit weights kept in 16 bits.
+    package var outlierShare = 0.002
+    package var method = QuantizationMethod.full
+    /// Text to calibrate on; nil lets the source model write its own.
+    package var calibrationPath: String?
+    package var calibrationTokens = 32_768
+    package var seed: UInt64 = 0
+    /// Threads of the CPU; 0 for as many as the machine has.
+    package var threads = 0
+    /// Bytes of memory the run may take; nil for no limit. A run that cannot keep it does not start.
+    package var maxMemoryBytes: Int?
+    /// Goes on from the layers a stopped run has left.
+    package var resume = true
+    /// Bits of the output head: 16, 8, 4, or nil for the default.
+    package var headBits: Int?
+    /// Bits of the embedding: 16, 8, 4, or nil for the default. Tied to the head, the larger of the two holds for both.
+    package var embeddingBits: Int?
+    /// Whether perplexity and divergence are measured afterwards on text that was not calibrated on.
+    package var measures = true
+
+    package init(modelPath: String, outputPath: String) {
+        self.modelPath = modelPath
+        self.outputPath = outputPath
+    }
+
+    /// Outliers for each 2-bit tile of 32 x 64 weights.
+    package var outliersPerTile: Int { Int((outlierShare * 2048).rounded()) }
+
+    /// - Throws: `PipelineError` for a number out of range.
+    package func check() throws {
+        func require(_ holds: Bool, _ sentence: @autoclosure () -> String) throws {
+            if !holds { throw PipelineError(sentence()) }
+        }
+        try require(bits >= 2.2 && bits <= 5, "--bits is \(bits), but the format spends between 2.2 and 5 bits per weight")
+        if let share = fourBitShare {
+            try require((0...1).contains(share), "--four-bit-share is \(share), but a share lies between 0 and 1")
+        }
+        try require(
+            (0...64).contains(outliersPerTile) && outlierShare >= 0,
+            "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03")
+        try require(
+            (256...16_777_216).contains(calibrationTokens),
+            "--calibration-tokens is \(calibrationTokens), but at least 256 and at most 16777216 are of use")
+        for (name, value) in [("--head-bits", headBits), ("--embedding-bits", embeddingBits)] {
+            guard let value else { continue }
+            try require([4, 8, 16].contains(value), "\(name) is \(value), but 4, 8 and 16 are known")
+        }
+        try require((0...256).contains(threads), "--threads is \(threads), but 1 to 256 threads can run")
+    }
+}
+
+/// Why a model cannot be quantized, in one sentence.
+package struct PipelineError: Error, Sendable, CustomStringConvertible {
+    package let description: String
+    package init(_ description: String) { self.description = description }
+}
+
+/// Where a run is, for a progress bar.
+package struct QuantizationProgress: Sendable {
+    /// What is being done, in a few words.
+    package var stage: String
+    /// Done so far, from 0 to 1, over the whole run.
+    package var fraction: Double
+}

@@ -1,0 +1,188 @@
+import CrumbBLAS
+import CrumbEngine
+import CrumbEval
+import CrumbFormats
+import CrumbJSON
+import CrumbModel
+import CrumbPacked
+import CrumbQuant
+import CrumbTensor
+import CrumbThreads
+import Glibc
+package import Logging
+
+/// Quantizes a model from a checkpoint to a finished folder.
+package struct QuantizationRun {
+    private let options: QuantizationOptions
+    private let logger: Logger
+    private let progress: (QuantizationProgress) throws -> Void
+    private let names = TensorNames()
+
+    /// - Parameter progress: Called after each matrix and each step of the rest; what it throws stops the run, which
+    ///   can be resumed.
+    package init(
+        _ options: QuantizationOptions, logger: Logger, progress: @escaping (QuantizationProgress) throws -> Void
+    ) {
+        self.options = options
+        self.logger = logger
+        self.progress = progress
+    }
+
+    /// Does all of it.
+    ///
+    /// - Parameter announce: Called once before the work starts, with lines that say what will be made and what memory
+    ///   it takes.
+    /// - Returns: What was made. On a throw the output folder does not exist; finished layers stay in the work folder.
+    /// - Throws: `PipelineError`, and the errors of the rooms it uses, each one sentence.
+    package func run(announce: ([String]) -> Void) throws -> QuantizationSummary {
+        let clock = ContinuousClock()
+        let start = clock.now
+        try options.check()
+        guard !FileSystem.exists(options.outputPath) else {
+            throw PipelineError("\(options.outputPath) exists already; choose another output folder or remove it")
+        }
+        let blas = try BLAS.load()
+        let pool = options.threads > 0 ? ThreadPool(threadCount: options.threads) : ThreadPool()
+        let source = try ModelLoader(pool: pool, logger: logger).load(options.modelPath)
+        guard source.quantization == nil else {
+            throw PipelineError("\(options.modelPath) is quantized already; start from the unquantized model")
+        }
+        let plan = try BudgetPlan(
+            source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
+            outliersPerTile: options.outliersPerTile)
+        try progress(QuantizationProgress(stage: "calibration text", fraction: 0))
+        let text = try CalibrationText(options, source: source, logger: logger) { share in
+            try progress(QuantizationProgress(stage: "writing calibration text", fraction: share * Share.text))
+        }
+        let memory = MemoryPlan(
+            source.configuration, plan: plan, sourceBytes: sourceBytes(source.checkpoint), tokens: text.tokenCount,
+            sequence: text.sequences.map(\.count).max() ?? 0, threads: source.pool.threadCount)
+        announce(
+            [
+                "\(source.configuration.modelType), \(source.configuration.numHiddenLayers) layers, "
+                    + "\(plan.linearWeights) weights in linear layers -> \(ModelCard.rounded(plan.bitsPerWeight, 3)) bits each",
+                "calibration: \(text.description)", "memory:",
+            ] + memory.lines)
+        try memory.check(limit: options.maxMemoryBytes)
+
+        let work = try WorkFolder(
+            path: options.outputPath + ".partial", fingerprint: fingerprint(source, text), resume: options.resume,
+            layers: source.configuration.numHiddenLayers)
+        let resumed = work.doneLayers
+        let reports = try quantizeLayers(source, text: text, plan: plan, work: work, blas: blas)
+        try progress(QuantizationProgress(stage: "writing", fraction: Share.layers))
+        let writer = FolderWriter(options: options, source: source, plan: plan, work: work, names: names)
+        var summary = QuantizationSummary(
+            bitsPerWeight: plan.bitsPerWeight, linearWeights: plan.linearWeights, linearBytes: plan.linearBytes,
+            totalBytes: 0, headBits: writer.headBits, embeddingBits: writer.embeddingBits, seconds: 0,
+            peakMemoryBytes: 0, resumedLayers: resumed, matrices: reports)
+        try writer.writeTensors(&summary)
+        if options.measures, !text.heldOut.isEmpty {
+            summary.measured = try measure(source, folder: writer.folder, text: text)
+        }
+        summary.seconds = Self.seconds(start.duration(to: clock.now))
+        summary.peakMemoryBytes = Self.peakMemory
+        try writer.finish(summary, calibration: text)
+        work.remove(layers: source.configuration.numHiddenLayers)
+        try progress(QuantizationProgress(stage: "done", fraction: 1))
+        return summary
+    }
+
+    /// How much of the whole each part is thought to take, for the progress bar.
+    private enum Share {
+        static let text = 0.1
+        static let layers = 0.9
+    }
+
+    private func quantizeLayers(
+        _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, work: WorkFolder, blas: BLAS
+    ) throws -> [MatrixReport] {
+        let quantizer = MatrixQuantizer(
+            settings: QuantizerSettings(method: options.method), blas: blas, pool: source.pool)
+        let originals = source.forward.weights.layers
+        // The measurement afterwards needs the source as it was.
+        defer { source.forward.weights.layers = originals }
+        let run = try CalibrationRun(source.forward, sequences: text.sequences, plan: plan, quantizer: quantizer)
+        let layers = source.configuration.numHiddenLayers
+        let total = Double(layers * Projection.allCases.count)
+        var reports: [MatrixReport] = []
+        for layer in 0..<layers {
+            if layer < work.doneLayers {
+                try run.pass(layer, weights: work.load(layer, shapes: plan.shapes[layer], names: names))
+                try report(Double((layer + 1) * Projection.allCases.count) / total, layer)
+            } else {
+                var done = 0
+                let matrices = try run.quantizeLayer(layer) { _ in
+                    done += 1
+                    try report((Double(layer * Projection.allCases.count + done)) / total, layer)
+                }
+                try work.store(layer, matrices, names: names)
+            }
+            // Its inputs are behind us: the packed layer need not stay in memory.
+            source.forward.weights.layers[layer] = originals[layer]
+            let errors = try work.errors(layer)
+            for projection in Projection.allCases {
+                guard let shape = plan.shapes[layer][projection], let error = errors[projection] else { continue }
+                reports.append(
+                    MatrixReport(
+                        name: names.weight(layer, projection), layer: layer, kind: projection.rawValue,
+                        bits: Double(shape.byteCount * 8) / Double(shape.n * shape.k),
+                        fourBitShare: Double(shape.fourBitChannels) / Double(shape.segmentChannels),
+                        relativeOutputError: error.output, relativeWeightError: error.weight))
+            }
+        }
+        return reports
+    }
+
+    private func report(_ share: Double, _ layer: Int) throws {
+        try progress(
+            QuantizationProgress(
+                stage: "layer \(layer + 1)", fraction: Share.text + share * (Share.layers - Share.text)))
+    }
+
+    /// Everything that the bytes of the result depend on.
+    private func fingerprint(_ source: LoadedModel, _ text: CalibrationText) throws -> JSONObject {
+        var object = JSONObject()
+        object["format_version"] = JSONValue(1)
+        object["source_tensors"] = .string(try SourceDigest.model(options.modelPath))
+        object["bits"] = JSONValue(options.bits)
+        object["four_bit_share"] = options.fourBitShare.map { JSONValue($0) } ?? .null
+        object["outliers_per_tile"] = JSONValue(options.outliersPerTile)
+        object["method"] = .string(options.method.rawValue)
+        object["text"] = .string(text.digest)
+        return object
+    }
+
+    private func sourceBytes(_ checkpoint: any Checkpoint) -> Int {
+        checkpoint.tensorNames.reduce(0) { $0 + ((try? checkpoint.tensorLayout($1).byteCount) ?? 0) }
+    }
+
+    /// Perplexity of source and result, and their divergence, on the held-out text.
+    private func measure(_ source: LoadedModel, folder: String, text: CalibrationText) throws -> MeasuredLoss {
+        let quantized = try ModelLoader(pool: source.pool, logger: logger).load(folder)
+        let windows = try EvaluationWindows(
+            tokens: text.heldOut, beginning: text.beginning, context: text.heldOutContext)
+        let result = try Divergence.measure(
+            source: source.forward, quantized: quantized.forward, windows: windows, pool: source.pool
+        ) { step in
+            let share = Double(step.block) / Double(max(step.totalBlocks, 1))
+            try progress(QuantizationProgress(stage: "measuring", fraction: Share.layers + share * (1 - Share.layers)))
+        }
+        return MeasuredLoss(
+            text: text.heldOutDescription, tokens: result.quantized.tokens,
+            sourcePerplexity: result.source.value, perplexity: result.quantized.value,
+            standardError: result.quantized.standardError, meanKL: result.divergence.mean,
+            topOneAgreement: result.agreement.mean)
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+
+    /// The process's largest resident set so far, in bytes.
+    private static var peakMemory: Int {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss * 1024
+    }
+}

@@ -1,0 +1,52 @@
+/// Where a piece of work stands, as one line of text.
+package struct ProgressLine: Sendable {
+    /// What is being done: "layer 3 of 30".
+    package var label: String
+    /// Done, between 0 and 1.
+    package var fraction: Double
+    /// What was done already when the clock started, as after a resume.
+    package var startFraction: Double
+    /// Time since the clock started.
+    package var elapsedSeconds: Double
+
+    package init(label: String, fraction: Double, startFraction: Double = 0, elapsedSeconds: Double) {
+        self.label = label
+        self.fraction = fraction.isFinite ? min(max(fraction, 0), 1) : 0
+        self.startFraction = min(max(startFraction, 0), 1)
+        self.elapsedSeconds = max(elapsedSeconds, 0)
+    }
+
+    /// Time to the end at the pace so far; nil in the first two seconds and hundredths, when it would be a guess.
+    package var remainingSeconds: Double? {
+        let done = fraction - startFraction
+        guard done >= 0.01, elapsedSeconds >= 2 || fraction >= 1 else { return nil }
+        return elapsedSeconds * (1 - fraction) / done
+    }
+
+    private var clock: String {
+        if fraction >= 1 { return Figures.duration(elapsedSeconds) }
+        guard let remaining = remainingSeconds else { return "" }
+        return "ETA " + Figures.duration(remaining)
+    }
+
+    private var percent: String {
+        let text = "\(Int(fraction * 100)) %"
+        return String(repeating: " ", count: 5 - text.count) + text
+    }
+
+    /// A bar for a terminal of `width` columns, never longer than that: `[#####.....]  50 %  layer 15 of 30  ETA 42 s`.
+    package func bar(width: Int) -> String {
+        let cells = 24
+        let filled = Int((fraction * Double(cells)).rounded(.down))
+        let drawn = String(repeating: "#", count: filled) + String(repeating: ".", count: cells - filled)
+        let line = ["[\(drawn)] \(percent)", Printable.line(label), clock].filter { !$0.isEmpty }.joined(
+            separator: "  ")
+        // The last column stays free: a full line would wrap on some terminals.
+        return String(line.prefix(max(width - 1, 0)))
+    }
+
+    /// The same without a bar, for logs.
+    package var plainText: String {
+        [percent, Printable.line(label), clock].filter { !$0.isEmpty }.joined(separator: "  ")
+    }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import CrumbEngine
+import CrumbEval
+import CrumbReport
+import CrumbTokenizer
+
+extension TextPortion: ExpressibleByArgument {}
+
+/// `crumb eval`: perplexity, and distance to the unquantized source.
+struct Eval: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure perplexity, and the distance to the unquantized source.",
+        discussion: """
+            The text is cut into windows of --context tokens that do not overlap, and the tokens of each \
+            window's second half are predicted from all before them (as llama.cpp does it). Perplexity is \
+            the exponential of their mean negative log-likelihood; its standard error comes from their \
+            spread.
+
+            --against SOURCE runs a second model on the same tokens and adds the mean Kullback-Leibler \
+            divergence of MODEL's predictions from SOURCE's, in nats per token, and how often both find \
+            the same token most likely. Both need the same vocabulary.
+
+            Examples:
+              crumb eval smol --text wiki.txt
+              crumb eval smol --text wiki.txt --windows 8 --against SmolLM2.gguf --json
+
+            Keys of --json: perplexity, standardError, tokens, meanKL, topOneAgreement (the last two \
+            null without --against), windows, context, seconds.
+            """)
+
+    @Argument(help: ArgumentHelp("The model to measure.", valueName: "model"))
+    var model: String
+
+    @Option(help: ArgumentHelp("The text to predict (UTF-8).", valueName: "file"))
+    var text: String
+
+    @Option(help: ArgumentHelp("Tokens of a window.", valueName: "n"))
+    var context = 2048
+
+    @Option(
+        help: ArgumentHelp(
+            "The part of the text to measure, by tokens: where the other half was calibrated on.", valueName: "part"))
+    var portion = TextPortion.all
+
+    @Option(help: ArgumentHelp("Windows to measure, from the beginning of the text. (default: all)", valueName: "n"))
+    var windows: Int?
+
+    @Option(help: ArgumentHelp("The unquantized model to compare with.", valueName: "source"))
+    var against: String?
+
+    @OptionGroup(title: "Engine")
+    var engine: EngineArguments
+
+    @OptionGroup(title: "Output")
+    var output: OutputArguments
+
+    mutating func validate() throws {
+        try require(context >= 4, "--context is \(context); it must be at least 4.")
+        try require(windows.map { $0 >= 1 }, "--windows must be at least 1.")
+    }
+
+    func perform(_ console: Console) throws -> Outcome {
+        let words = try TextFile.read(text)
+        let pool = engine.pool()
+        let model = try engine.load(model, pool: pool)
+        let windows = try EvaluationWindows(
+            tokens: model.tokenizer.encode(words, addSpecialTokens: false), beginning: model.beginningToken,
+            context: context, limit: windows, portion: portion)
+        func show(_ progress: EvaluationProgress) {
+            var label = "window \(min(progress.window + 1, progress.windows)) of \(progress.windows)"
+            if let perplexity = progress.perplexity {
+                label += ", perplexity \(Figures.decimal(perplexity, places: 3))"
+            }
+            console.show(Console.Progress(label: label, fraction: progress.fraction))
+        }
+        guard let against else {
+            let result = try Perplexity.measure(model.forward, windows: windows, pool: pool, progress: show)
+            return EvaluationReport(windows: windows, model: result).outcome
+        }
+        let source = try engine.load(against, pool: pool)
+        let result = try Divergence.measure(
+            source: source.forward, quantized: model.forward, windows: windows, pool: pool, progress: show)
+        return EvaluationReport(windows: windows, model: result.quantized, divergence: result).outcome
+    }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import CrumbFormats
+import CrumbPipeline
+import Logging
+
+/// `crumb quantize`: a model in, a folder of 2/4/16-bit weights out.
+struct Quantize: Verb {
+    static let configuration = CommandConfiguration(
+        abstract: "Shrink a model to a budget of bits per weight.",
+        discussion: """
+            MODEL is a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json). OUT \
+            becomes a Hugging Face folder with packed weights, which run, chat, eval, inspect and bench \
+            read.
+
+            Each linear layer's weights get 2 or 4 bits, and a few outliers 16; which get more is decided \
+            by the error they cause on a calibration text. The embedding and the output head are outside \
+            the budget and have options of their own.
+
+            Work is kept after every layer. After Ctrl-C or a crash, the same command goes on from there \
+            and ends with the same bytes; --no-resume starts afresh.
+
+            Examples:
+              crumb quantize SmolLM2.gguf -o smol
+              crumb quantize ./Qwen2.5 -o qwen --calibration code.txt --report q.html
+              crumb quantize SmolLM2.gguf -o smol4 --four-bit-share 1 --outliers 0
+
+            Keys of --json: bitsPerWeight, linearWeights, linearBytes, totalBytes, seconds, \
+            peakMemoryBytes, and more.
+            """)
+
+    @Argument(help: ArgumentHelp("The model to quantize: a GGUF file or a Hugging Face folder.", valueName: "model"))
+    var model: String
+
+    @Option(
+        name: [.customShort("o"), .customLong("output")],
+        help: ArgumentHelp("The folder to write.", valueName: "folder"))
+    var folder: String
+
+    @OptionGroup(title: "Size")
+    var size: SizeArguments
+
+    @OptionGroup(title: "Method")
+    var method: MethodArguments
+
+    @OptionGroup(title: "Work")
+    var work: WorkArguments
+
+    @OptionGroup(title: "Output")
+    var output: OutputArguments
+
+    mutating func validate() throws {
+        do {
+            try options.check()
+        } catch let error as PipelineError {
+            throw ValidationError(error.description)
+        }
+    }
+
+    func perform(_ console: Console) throws -> Outcome {
+        Interrupts.exitOnInterrupt()
+        if let report = work.report { try TextFile.checkWritable(report) }
+        let run = QuantizationRun(options, logger: Logger(label: "crumb.quantize")) { progress in
+            console.show(Console.Progress(label: progress.stage, fraction: progress.fraction))
+        }
+        let summary = try run.run { lines in lines.forEach(console.note) }
+        let report = QuantizationReport(options: options, summary: summary)
+        if let path = work.report { try AtomicFile.write(report.page, to: path) }
+        return report.outcome
+    }
+
+    private var options: QuantizationOptions {
+        var options = QuantizationOptions(modelPath: model, outputPath: folder)
+        options.bits = size.bits
+        options.fourBitShare = size.fourBitShare
+        options.outlierShare = size.outliers
+        options.headBits = size.headBits.count
+        options.embeddingBits = size.embeddingBits.count
+        options.method = method.method
+        options.calibrationPath = method.calibration
+        options.calibrationTokens = method.calibrationTokens
+        options.seed = method.seed
+        options.measures = method.measure
+        options.threads = work.threads ?? 0
+        options.maxMemoryBytes = work.maxMemory?.bytes
+        options.resume = work.resume
+        return options
+    }
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import CrumbJSON
+import Glibc
+
+/// The one place where a command line becomes work, and an error becomes a sentence and an exit code.
+@main
+enum Entry {
+    static func main() {
+        let command: any ParsableCommand
+        do {
+            command = try Crumb.parseAsRoot()
+        } catch {
+            Crumb.exit(withError: error)
+        }
+        if let verb = command as? any Verb {
+            exit(perform(verb))
+        }
+        do {
+            var other = command
+            try other.run()
+        } catch {
+            Crumb.exit(withError: error)
+        }
+    }
+
+    private static func perform(_ verb: any Verb) -> Int32 {
+        let console = Console(verb.output)
+        StandardErrorLogHandler.bootstrap(console, level: verb.output.logLevel)
+        do {
+            let outcome = try verb.perform(console)
+            console.endProgress()
+            if verb.output.json {
+                try StandardOutput.write(json: outcome.json)
+            } else {
+                try StandardOutput.write(line: outcome.text)
+            }
+            return outcome.exitCode
+        } catch {
+            console.endProgress()
+            let sentence = ErrorMapping.sentence(for: error)
+            console.write(error: sentence)
+            if verb.output.json, !(error is StandardOutput.WriteError) {
+                try? StandardOutput.write(json: ["error": .string(sentence)])
+            }
+            return ExitStatus.failure
+        }
+    }
+}

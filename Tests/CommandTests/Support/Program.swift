@@ -1,0 +1,91 @@
+import CrumbFormats
+import CrumbJSON
+import Glibc
+import Testing
+
+/// The built program, run as a user runs it.
+enum Program {
+    /// What a run left behind.
+    struct Result {
+        /// The exit code, or 128 plus the signal that ended it.
+        var code: Int32
+        var output: String
+        var errors: String
+
+        /// The object on the last line of standard output.
+        func json(_ location: SourceLocation = #_sourceLocation) throws -> JSONObject {
+            let last = try #require(
+                output.split(separator: "\n", omittingEmptySubsequences: false).dropLast().last,
+                "standard output: \(output), standard error: \(errors)", sourceLocation: location)
+            let value = try JSON.parse(String(last), source: "the last line of standard output")
+            return try #require(value.object, sourceLocation: location)
+        }
+    }
+
+    /// A program that was started and not yet waited for.
+    struct Running {
+        fileprivate let process: pid_t
+        fileprivate let outputPath: String
+        fileprivate let errorsPath: String
+
+        /// Sends a signal.
+        func signal(_ number: Int32) { kill(process, number) }
+
+        /// Waits for the end.
+        func wait() throws -> Result {
+            var status: Int32 = 0
+            while waitpid(process, &status, 0) < 0, errno == EINTR {}
+            let signal = status & 0x7F
+            let result = Result(
+                code: signal == 0 ? status >> 8 & 0xFF : 128 + signal,
+                output: outputPath == "/dev/full" ? "" : try text(outputPath), errors: try text(errorsPath))
+            for path in [outputPath, errorsPath] where path != "/dev/full" { unlink(path) }
+            return result
+        }
+
+        private func text(_ path: String) throws -> String {
+            String(decoding: try FileSystem.read(path, limit: 1 << 26), as: UTF8.self)
+        }
+    }
+
+    /// The folder of the tests' own executable, where the program was built.
+    static let buildFolder: String = {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let length = readlink("/proc/self/exe", &buffer, buffer.count)
+        let path = String(decoding: buffer.prefix(max(length, 0)), as: UTF8.self)
+        return String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    }()
+
+    /// Runs `crumb` to its end.
+    static func crumb(
+        _ arguments: String..., input: String = "", output: String? = nil, environment: [String] = []
+    ) throws -> Result {
+        try start([buildFolder + "/crumb"] + arguments, input: input, output: output, environment: environment).wait()
+    }
+
+    /// Starts a program by its path.
+    static func start(
+        _ command: [String], input: String = "", output: String? = nil, environment: [String] = []
+    ) throws -> Running {
+        let inputPath = Scratch.path("input")
+        let running = (output: output ?? Scratch.path("output"), errors: Scratch.path("errors"))
+        try AtomicFile.write(input, to: inputPath)
+        defer { unlink(inputPath) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, inputPath, O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, running.output, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, running.errors, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        let arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+        let inherited = ["PATH", "HOME", "LD_LIBRARY_PATH"].compactMap { (name: String) in
+            getenv(name).map { "\(name)=\(String(cString: $0))" }
+        }
+        let variables: [UnsafeMutablePointer<CChar>?] = (inherited + environment).map { strdup($0) } + [nil]
+        defer { (arguments + variables).forEach { free($0) } }
+        var process = pid_t()
+        let failed = posix_spawn(&process, command[0], &actions, nil, arguments, variables)
+        try #require(failed == 0, "\(command[0]) cannot be started: \(String(cString: strerror(failed)))")
+        return Running(process: process, outputPath: running.output, errorsPath: running.errors)
+    }
+}

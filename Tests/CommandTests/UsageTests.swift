@@ -1,0 +1,43 @@
+import CrumbFormats
+import Testing
+
+@Suite struct UsageTests {
+    static let verbs = ["quantize", "run", "chat", "eval", "inspect", "verify", "bench"]
+
+    @Test(arguments: verbs) func `the help of a verb has examples and the keys of its JSON`(verb: String) throws {
+        let result = try Program.crumb(verb, "--help")
+        #expect(result.code == 0)
+        for part in ["Example", "Keys of --json", "--quiet", "USAGE: crumb \(verb)"] {
+            #expect(result.output.contains(part), "\(part) is missing")
+        }
+    }
+
+    @Test func `the help of the program documents exit codes and every verb`() throws {
+        let result = try Program.crumb("--help")
+        #expect(result.code == 0)
+        #expect(result.output.contains("Exit codes"))
+        for verb in Self.verbs { #expect(result.output.contains("  \(verb) ")) }
+    }
+
+    @Test(arguments: [
+        ["frobnicate"], ["quantize", "model"], ["quantize", "model", "-o", "out", "--bits", "77"],
+        ["quantize", "model", "-o", "out", "--group-size", "64"],
+        ["quantize", "model", "-o", "out", "--four-bit-share", "1.5"],
+        ["quantize", "model", "-o", "out", "--max-memory", "lots"], ["quantize", "m", "-o", "o", "--method", "magic"],
+        ["run", "model"], ["run", "model", "-p", "x", "--top-p", "2"], ["run", "model", "-p", "x", "--system", "y"],
+        ["run", "model", "-p", "x", "-n", "0"], ["run", "model", "-p", "x", "--threads", "0"],
+        ["eval", "model"], ["eval", "model", "--text", "t", "--context", "2"], ["bench", "model", "--runs", "0"],
+        ["verify"], ["inspect", "model", "--verbose", "--quiet"],
+    ]) func `a wrong command line is told apart from an error`(arguments: [String]) throws {
+        let result = try Program.start([Program.buildFolder + "/crumb"] + arguments).wait()
+        #expect(result.code == 64)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.hasPrefix("Error: ") && result.errors.contains("--help"))
+    }
+
+    @Test func `a full disk under standard output is an error`() throws {
+        let result = try Program.crumb("inspect", try TinyModel.source(), output: "/dev/full")
+        #expect(result.code == 1)
+        #expect(result.errors == "error: standard output cannot be written: No space left on device.\n")
+    }
+}
