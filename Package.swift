@@ -58,14 +58,21 @@ let tests: [(room: String, others: [Target.Dependency])] = [
     ("CrumbTemplate", ["CrumbJSON"]),
     ("CrumbSIMD", ["CrumbABI"]),
     ("CrumbPacked", ["CrumbABI", "CrumbTensor"]),
+    ("CrumbThreads", []),
     ("CrumbFormats", ["CrumbJSON", "CrumbTensor"]),
     ("CrumbQuant", ["CrumbABI", "CrumbBLAS", "CrumbPacked", "CrumbThreads"]),
-    ("CrumbModel", ["CrumbJSON", "CrumbTensor"]),
+    ("CrumbModel", ["CrumbFormats", "CrumbJSON", "CrumbTensor"]),
     ("CrumbCPU", [
         "CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTensor", "CrumbThreads",
     ]),
-    ("CrumbEngine", []),
-    ("CrumbEval", []),
+    ("CrumbEngine", [
+        "CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTemplate", "CrumbTensor",
+        "CrumbThreads", "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
+    ]),
+    ("CrumbEval", [
+        "CrumbCPU", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbTensor", "CrumbThreads",
+        "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
+    ]),
     ("CrumbPipeline", [
         "CrumbABI", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbThreads",
         .product(name: "Logging", package: "swift-log"),
@@ -108,3 +115,24 @@ let package = Package(
     },
     swiftLanguageModes: [.v6]
 )
+
+// The fuzz targets; `Scripts/fuzz` builds and runs them. They exist only when asked for, because they link libFuzzer,
+// which needs its own compiler flags.
+if Context.environment["CRUMB_FUZZ"] != nil {
+    let readers: [(name: String, dependencies: [Target.Dependency])] = [
+        ("json", ["CrumbFormats", "CrumbJSON"]),
+        ("gguf", ["CrumbFormats", "CrumbTensor"]),
+        ("safetensors", ["CrumbFormats", "CrumbTensor"]),
+        ("tokenizer", ["CrumbJSON", "CrumbTokenizer"]),
+        ("template", ["CrumbJSON", "CrumbTemplate"]),
+    ]
+    package.targets += [
+        .target(name: "CLibFuzzer", path: "Fuzz/CLibFuzzer"),
+        .target(name: "FuzzSupport", dependencies: ["CLibFuzzer"], path: "Fuzz/FuzzSupport", swiftSettings: strict),
+    ]
+    package.targets += readers.map { reader in
+        .executableTarget(
+            name: "fuzz-\(reader.name)", dependencies: ["FuzzSupport"] + reader.dependencies,
+            path: "Fuzz/fuzz-\(reader.name)", swiftSettings: strict)
+    }
+}

@@ -1,5 +1,5 @@
-package import CrumbJSON
 import CrumbFormats
+package import CrumbJSON
 
 /// The digests that a quantized folder carries for its own files.
 package struct FolderDigests: Sendable {
@@ -33,7 +33,8 @@ package struct FolderDigests: Sendable {
             guard let digest = value.string, digest.utf8.count == 64 else {
                 throw EngineError("\(path): the digest of \(name) is not 64 hexadecimal digits")
             }
-            guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")), !name.utf8.contains(0)
+            guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")),
+                !name.utf8.contains(0)
             else { throw EngineError("\(path): \"\(name)\" is not a plain file name") }
             return (name, digest)
         }

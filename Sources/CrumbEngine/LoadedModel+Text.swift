@@ -83,4 +83,16 @@ extension LoadedModel {
         }
         return length
     }
+
+    /// Makes sure that ids mean the same to this model and another one, so that their predictions can be compared.
+    ///
+    /// - Throws: `EngineError` that names the first token that differs.
+    package func checkSameVocabulary(as other: LoadedModel) throws {
+        let count = max(tokenizer.vocabularySize, other.tokenizer.vocabularySize)
+        for id in 0..<Int32(count) where tokenizer.tokenBytes(id) != other.tokenizer.tokenBytes(id) {
+            throw EngineError(
+                "\(path) and \(other.path) cannot be compared: token \(id) is \(tokenizer.token(id) ?? "missing") in one and "
+                    + "\(other.tokenizer.token(id) ?? "missing") in the other")
+        }
+    }
 }

@@ -47,7 +47,8 @@ package struct ModelLoader {
         let configuration = try ModelConfiguration(checkpoint.configuration, source: path)
         let quantization = try QuantizationConfiguration.read(checkpoint.configuration, source: path)
         let source: any WeightSource =
-            try quantization.map { try QuantizedWeights(checkpoint, configuration: $0) } ?? CheckpointWeights(checkpoint)
+            try quantization.map { try QuantizedWeights(checkpoint, configuration: $0) }
+            ?? CheckpointWeights(checkpoint)
         let weights = try DecoderWeights(configuration, from: source)
         try WeightScan(pool: pool).check(weights, path: path)
         let forward = DecoderForward(configuration, weights: weights, backend: makeBackend())

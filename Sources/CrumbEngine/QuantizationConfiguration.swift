@@ -74,7 +74,8 @@ package struct QuantizationConfiguration: Sendable {
         }
         guard object["group_size"]?.int == Int(CRUMB_GROUP) else {
             throw EngineError(
-                "\(source): group_size is \(clipped(object["group_size"])), but this format has groups of \(CRUMB_GROUP)")
+                "\(source): group_size is \(clipped(object["group_size"])), but this format has groups of \(CRUMB_GROUP)"
+            )
         }
         var matrices: [String: Matrix] = [:]
         for (name, value) in try members("matrices") { matrices[name] = try matrix(name, value, source: source) }

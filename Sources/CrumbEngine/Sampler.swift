@@ -86,7 +86,8 @@ package struct Sampler: Sendable {
         guard check == 0 else {
             let index = logits.firstIndex { !$0.isFinite } ?? 0
             throw EngineError(
-                "the logit of token \(index) is \(logits[index]): the weights or the arithmetic of this model are broken")
+                "the logit of token \(index) is \(logits[index]): the weights or the arithmetic of this model are broken"
+            )
         }
         guard options.repetitionPenalty != 1 else { return }
         let penalty = Float(options.repetitionPenalty)

@@ -25,7 +25,8 @@ package struct Divergence: Sendable {
         let sizes = (source.configuration.vocabSize, quantized.configuration.vocabSize)
         guard sizes.0 == sizes.1 else {
             throw EvaluationError(
-                "the source has a vocabulary of \(sizes.0) tokens, the model one of \(sizes.1): they cannot be compared")
+                "the source has a vocabulary of \(sizes.0) tokens, the model one of \(sizes.1): they cannot be compared"
+            )
         }
         try windows.check(vocabulary: sizes.0)
         let clock = ContinuousClock()

@@ -60,7 +60,8 @@ package struct Perplexity: Sendable {
     mutating func add(_ loss: Double, window: Int) throws {
         guard loss.isFinite else {
             throw EvaluationError(
-                "a prediction in window \(window + 1) is not finite: the weights or the arithmetic of this model are broken")
+                "a prediction in window \(window + 1) is not finite: the weights or the arithmetic of this model are broken"
+            )
         }
         self.loss.add(loss)
     }

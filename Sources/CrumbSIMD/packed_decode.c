@@ -8,7 +8,7 @@
 #include "each_level.h"
 
 size_t crumb_packed_input_bytes(const crumb_packed_shape *shape) {
-    return 360 * crumb_packed_units(shape);
+    return 180 * crumb_packed_groups(shape);
 }
 
 void crumb_prepare_packed_input(const crumb_packed_shape *shape, const uint16_t *order, const float *x, void *out) {
@@ -104,21 +104,20 @@ static void apply_row_scales(const uint8_t *halves, const f32x16 sums[8], float 
 void crumb_packed_tile_portable(
     const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out)
 {
-    size_t four_bit_units = shape->four_bit_channels / CRUMB_UNIT;
-    size_t units = shape->segment_channels / CRUMB_UNIT;
+    size_t tiles4 = shape->four_bit_channels / CRUMB_TILE4_CHANNELS;
+    size_t tiles2 = (shape->segment_channels - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
     float copies[CRUMB_OUTLIER_COPIES][CRUMB_TILE_ROWS] = {{0}};
     memset(out, 0, sizeof(float) * CRUMB_TILE_ROWS);
     for (size_t segment = 0; segment < shape->segments; segment++) {
         const uint8_t *record = crumb_record(shape, records, segment, tile);
-        crumb_packed_input rest = crumb_skip_units(input, four_bit_units);
+        crumb_packed_input rest = crumb_skip_groups(input, tiles4);
         f32x16 four[8] = {0}, two[8] = {0};
-        add_tiles(record, record + shape->scales4_offset, 4, 2 * four_bit_units, input, four);
+        add_tiles(record, record + shape->scales4_offset, 4, tiles4, input, four);
         apply_row_scales(record + shape->row_scales_offset, four, out);
-        add_tiles(
-            record + shape->codes2_offset, record + shape->scales2_offset, 2, units - four_bit_units, rest, two);
+        add_tiles(record + shape->codes2_offset, record + shape->scales2_offset, 2, tiles2, rest, two);
         apply_row_scales(record + shape->row_scales_offset + 64, two, out);
         CRUMB_ADD_RECORD_OUTLIERS(shape, record, copies, rest.x, crumb_half_to_float);
-        input = crumb_skip_units(input, units);
+        input = crumb_skip_groups(rest, 2 * tiles2);
     }
     for (size_t row = 0; row < CRUMB_TILE_ROWS; row++) {
         out[row] += (copies[0][row] + copies[1][row]) + (copies[2][row] + copies[3][row]);

@@ -102,22 +102,22 @@ static void apply_row_scales(const uint8_t *halves, const __m256 sums[8], float 
 void crumb_packed_tile_avx2(
     const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out)
 {
-    size_t four_bit_units = shape->four_bit_channels / CRUMB_UNIT;
-    size_t units = shape->segment_channels / CRUMB_UNIT;
+    size_t tiles4 = shape->four_bit_channels / CRUMB_TILE4_CHANNELS;
+    size_t tiles2 = (shape->segment_channels - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
     float copies[CRUMB_OUTLIER_COPIES][CRUMB_TILE_ROWS] = {{0}};
     memset(out, 0, sizeof(float) * CRUMB_TILE_ROWS);
     for (size_t segment = 0; segment < shape->segments; segment++) {
         const uint8_t *record = crumb_record(shape, records, segment, tile);
-        crumb_packed_input rest = crumb_skip_units(input, four_bit_units);
+        crumb_packed_input rest = crumb_skip_groups(input, tiles4);
         __m256 sums[8];
         for (int g = 0; g < 8; g++) sums[g] = _mm256_setzero_ps();
-        add_4bit(record, record + shape->scales4_offset, 2 * four_bit_units, input, sums);
+        add_4bit(record, record + shape->scales4_offset, tiles4, input, sums);
         apply_row_scales(record + shape->row_scales_offset, sums, out);
         for (int g = 0; g < 8; g++) sums[g] = _mm256_setzero_ps();
-        add_2bit(record + shape->codes2_offset, record + shape->scales2_offset, units - four_bit_units, rest, sums);
+        add_2bit(record + shape->codes2_offset, record + shape->scales2_offset, tiles2, rest, sums);
         apply_row_scales(record + shape->row_scales_offset + 64, sums, out);
         CRUMB_ADD_RECORD_OUTLIERS(shape, record, copies, rest.x, half_to_float);
-        input = crumb_skip_units(input, units);
+        input = crumb_skip_groups(rest, 2 * tiles2);
     }
     for (size_t row = 0; row < CRUMB_TILE_ROWS; row++) {
         out[row] += (copies[0][row] + copies[1][row]) + (copies[2][row] + copies[3][row]);

@@ -66,7 +66,7 @@ static void add_2bit(
     for (int g = 0; g < 8; g++) sums[g] = s[g];
 }
 
-// sums[g] += 4-bit tiles x activations, two tiles of 32 channels per unit. Codes are at bits 1 to 4 of each byte.
+// sums[g] += 4-bit tiles x activations. Codes are at bits 1 to 4 of each byte.
 static void add_4bit(
     const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m512 sums[8])
 {
@@ -121,29 +121,28 @@ CRUMB_INLINE float half_to_float(uint16_t half) { return _mm_cvtss_f32(_mm_cvtph
 void crumb_packed_tile_avx512(
     const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out)
 {
-    size_t four_bit_units = shape->four_bit_channels / CRUMB_UNIT;
-    size_t units = shape->segment_channels / CRUMB_UNIT;
+    size_t tiles4 = shape->four_bit_channels / CRUMB_TILE4_CHANNELS;
+    size_t tiles2 = (shape->segment_channels - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
     float copies[CRUMB_OUTLIER_COPIES][CRUMB_TILE_ROWS] = {{0}};
     __m512 total[8];
     for (int g = 0; g < 8; g++) total[g] = _mm512_setzero_ps();
     for (size_t segment = 0; segment < shape->segments; segment++) {
         const uint8_t *record = crumb_record(shape, records, segment, tile);
-        crumb_packed_input rest = crumb_skip_units(input, four_bit_units);
-        if (four_bit_units > 0) {
+        crumb_packed_input rest = crumb_skip_groups(input, tiles4);
+        if (tiles4 > 0) {
             __m512 sums[8];
             for (int g = 0; g < 8; g++) sums[g] = _mm512_setzero_ps();
-            add_4bit(record, record + shape->scales4_offset, 2 * four_bit_units, input, sums);
+            add_4bit(record, record + shape->scales4_offset, tiles4, input, sums);
             apply_row_scales(record + shape->row_scales_offset, sums, total);
         }
-        if (units > four_bit_units) {
+        if (tiles2 > 0) {
             __m512 sums[8];
             for (int g = 0; g < 8; g++) sums[g] = _mm512_setzero_ps();
-            add_2bit(
-                record + shape->codes2_offset, record + shape->scales2_offset, units - four_bit_units, rest, sums);
+            add_2bit(record + shape->codes2_offset, record + shape->scales2_offset, tiles2, rest, sums);
             apply_row_scales(record + shape->row_scales_offset + 64, sums, total);
         }
         CRUMB_ADD_RECORD_OUTLIERS(shape, record, copies, rest.x, half_to_float);
-        input = crumb_skip_units(input, units);
+        input = crumb_skip_groups(rest, 2 * tiles2);
     }
     // From (g, i) to rows g + 8 i.
     __m512 low = sum_over_t(total), high = sum_over_t(total + 4);

@@ -69,17 +69,14 @@ static void LEVEL(fill_packed)(
             record + shape->scales4_offset + tile * CRUMB_TILE4_SCALE_BYTES, 4, 0, row_scales, scales);
         for (size_t t = 0; t < 4; t++, out += 8 * 32) LEVEL(expand_words)(codes + 16 * t, 4, scales, out);
     }
-    for (; channel < end; channel += CRUMB_TILE2_CHANNELS) {
-        size_t tile = (channel - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
-        const uint8_t *codes = record + shape->codes2_offset + tile * CRUMB_TILE_BYTES;
-        for (size_t t = 0; t < 4; t++, out += 16 * 32) {
-            if (t % 2 == 0) {
-                LEVEL(expand_scales)(
-                    record + shape->scales2_offset + tile * CRUMB_TILE2_SCALE_BYTES, 2, t == 0 ? 0 : 16,
-                    row_scales + 32, scales);
-            }
-            LEVEL(expand_words)(codes + 16 * t, 2, scales, out);
-        }
+    // Groups, not tiles: after an odd number of 4-bit tiles a panel ends within a 2-bit tile.
+    for (; channel < end; channel += CRUMB_GROUP) {
+        size_t group = (channel - shape->four_bit_channels) / CRUMB_GROUP, tile = group / 2, half = group % 2;
+        const uint8_t *codes = record + shape->codes2_offset + tile * CRUMB_TILE_BYTES + 32 * half;
+        LEVEL(expand_scales)(
+            record + shape->scales2_offset + tile * CRUMB_TILE2_SCALE_BYTES, 2, half == 0 ? 0 : 16, row_scales + 32,
+            scales);
+        for (size_t t = 0; t < 2; t++, out += 16 * 32) LEVEL(expand_words)(codes + 16 * t, 2, scales, out);
     }
 
     // Outliers of the pools that the panel meets, in 2-bit channels.

@@ -95,7 +95,9 @@ extension Interpreter {
             }
             value = arguments.positional[position]
         } else {
-            guard let found = arguments.named(text(head)) else { throw fail("format() has no argument '\(text(head))'") }
+            guard let found = arguments.named(text(head)) else {
+                throw fail("format() has no argument '\(text(head))'")
+            }
             value = found
         }
         var rest = name[head.endIndex...]
@@ -144,7 +146,9 @@ extension Interpreter {
         if case .integer(let integer) = number {
             switch spec.type {
             case nil, "d", "n", "b", "o", "x", "X":
-                guard spec.precision == nil else { throw fail("the format '\(shown)' gives digits behind the point of an integer") }
+                guard spec.precision == nil else {
+                    throw fail("the format '\(shown)' gives digits behind the point of an integer")
+                }
                 let radix = ["b": 2, "o": 8, "x": 16, "X": 16][spec.type ?? "d"] ?? 10
                 return try formatted(integer, radix: radix, spec.type ?? "d", spec)
             case "c":
@@ -164,13 +168,16 @@ extension Interpreter {
             guard let precision = spec.precision, precision <= FloatText.maximalPrecision else {
                 throw fail("the format '\(shown)' asks for too many digits")
             }
-            let text = FloatText.formatted((value * 100).magnitude, "f", precision: precision, isAlternate: spec.isAlternate)
+            let text = FloatText.formatted(
+                (value * 100).magnitude, "f", precision: precision, isAlternate: spec.isAlternate)
             return try padded(signText(value, spec), text + "%", spec)
         case nil:
             guard let precision = spec.precision else {
                 return try padded(signText(value, spec), FloatText.shortest(value.magnitude), spec)
             }
-            guard precision <= FloatText.maximalPrecision else { throw fail("the format '\(shown)' asks for too many digits") }
+            guard precision <= FloatText.maximalPrecision else {
+                throw fail("the format '\(shown)' asks for too many digits")
+            }
             var text = FloatText.formatted(value.magnitude, "g", precision: max(precision, 1))
             // Like 'g', but a whole number keeps its point; with one digit less before the exponent starts.
             if !text.contains("e"), !text.contains(".") {
@@ -198,48 +205,6 @@ extension Interpreter {
         while mantissa.last == "0" { mantissa.removeLast() }
         if mantissa.last == "." { mantissa.removeLast() }
         return "\(mantissa)e\(parts[1])"
-    }
-
-    private func parsed(_ specification: Text, isNumber: Bool) throws(TemplateError) -> FormatSpec {
-        var spec = FormatSpec()
-        let scalars = Array(specification.scalars)
-        var index = 0
-        var isFillGiven = false
-        let alignments: [Unicode.Scalar] = ["<", ">", "^", "="]
-        if scalars.count > 1, alignments.contains(scalars[1]) {
-            spec.fill = scalars[0]
-            spec.alignment = scalars[1]
-            isFillGiven = true
-            index = 2
-        } else if let first = scalars.first, alignments.contains(first) {
-            spec.alignment = first
-            index = 1
-        }
-        func take(_ allowed: [Unicode.Scalar]) -> Unicode.Scalar? {
-            guard index < scalars.count, allowed.contains(scalars[index]) else { return nil }
-            index += 1
-            return scalars[index - 1]
-        }
-        spec.sign = take(["+", "-", " "]) ?? "-"
-        spec.isAlternate = take(["#"]) != nil
-        if take(["0"]) != nil, !isFillGiven {
-            spec.fill = "0"
-            if isNumber { spec.alignment = spec.alignment ?? "=" }
-        }
-        spec.width = try digits(scalars, &index) ?? 0
-        spec.grouping = take([",", "_"])
-        if take(["."]) != nil {
-            guard let precision = try digits(scalars, &index) else {
-                throw fail("the format '\(specification)' misses the number behind '.'")
-            }
-            spec.precision = precision
-        }
-        if index < scalars.count {
-            spec.type = scalars[index]
-            index += 1
-        }
-        guard index == scalars.count else { throw fail("the format '\(specification)' is malformed") }
-        return spec
     }
 }
 

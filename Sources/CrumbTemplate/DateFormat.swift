@@ -28,7 +28,9 @@ enum DateFormat {
             }
             let isUnpadded = index < format.bytes.count && format.bytes[index] == UInt8(ascii: "-")
             if isUnpadded { index += 1 }
-            guard index < format.bytes.count else { throw CodeError(message: "strftime_now() meets a '%' without a code") }
+            guard index < format.bytes.count else {
+                throw CodeError(message: "strftime_now() meets a '%' without a code")
+            }
             let (code, length) = Text.decode(format.bytes, at: index)
             index += length
             result.bytes += try text(of: code, moment, isUnpadded: isUnpadded).utf8

@@ -8,7 +8,8 @@ extension Interpreter {
         case .abs:
             _ = try bind(arguments, to: [], of: name)
             switch Number(value) {
-            case .integer(let number)?: return number < 0 ? try signed(.integer(number), isNegative: true) : .integer(number)
+            case .integer(let number)?:
+                return number < 0 ? try signed(.integer(number), isNegative: true) : .integer(number)
             case .double(let number)?: return .double(number.magnitude)
             case nil: throw fail("\(name) needs a number, not \(describe(value))")
             }
@@ -68,7 +69,9 @@ extension Interpreter {
             guard power > 0, power.isFinite else { throw fail("\(name) cannot keep \(precision) digits") }
             let scaled = number.double * power
             guard scaled.isFinite else { throw fail("\(name) meets a number that is too large") }
-            return .double((method == "ceil" ? scaled.rounded(.up) : scaled.rounded(.down)) / power)
+            // Python rounds to an integer here, which knows no -0.
+            let whole = (method == "ceil" ? scaled.rounded(.up) : scaled.rounded(.down)) + 0
+            return .double(whole / power)
         }
         switch number {
         case .double(let number): return .double(FloatText.rounded(number, digits: precision))
@@ -81,7 +84,9 @@ extension Interpreter {
             let twice = 2 * remainder
             let up = twice > UInt(power) || (twice == UInt(power) && quotient & 1 == 1)
             let (product, overflow) = (quotient + (up ? 1 : 0)).multipliedReportingOverflow(by: UInt(power))
-            guard !overflow, let magnitude = Int(exactly: product) else { throw fail("\(name) meets a number that is too large") }
+            guard !overflow, let magnitude = Int(exactly: product) else {
+                throw fail("\(name) meets a number that is too large")
+            }
             return .integer(number < 0 ? -magnitude : magnitude)
         }
     }
@@ -92,14 +97,18 @@ extension Interpreter {
         var total = values[1] ?? .integer(0)
         if case .text = total { throw fail("\(name) does not sum strings, 'join' puts them together") }
         for element in try elements(of: value) {
-            total = try arithmetic(.add, total, try path.map { path throws(TemplateError) in try self.value(at: path, of: element) } ?? element)
+            total = try arithmetic(
+                .add, total,
+                try path.map { path throws(TemplateError) in try self.value(at: path, of: element) } ?? element)
         }
         return total
     }
 
     private func fileSize(_ value: Value, _ arguments: Arguments, _ name: String) throws(TemplateError) -> Text {
         let isBinary = try bind(arguments, to: ["binary"], of: name)[0]?.isTrue ?? false
-        guard let bytes = try float(value), bytes.isFinite else { throw fail("\(name) needs a number, not \(describe(value))") }
+        guard let bytes = try float(value), bytes.isFinite else {
+            throw fail("\(name) needs a number, not \(describe(value))")
+        }
         let base: Double = isBinary ? 1024 : 1000
         if bytes == 1 { return "1 Byte" }
         if bytes < base { return Text("\(FloatText.formatted(bytes.rounded(.towardZero), "f", precision: 0)) Bytes") }
@@ -129,7 +138,8 @@ enum NumberText {
         var hasPrefix = false
         if bytes.first == UInt8(ascii: "0"), bytes.count > 1 {
             let letter = bytes[bytes.startIndex + 1] | 0x20
-            let found = letter == UInt8(ascii: "x") ? 16 : letter == UInt8(ascii: "o") ? 8 : letter == UInt8(ascii: "b") ? 2 : 0
+            let found =
+                letter == UInt8(ascii: "x") ? 16 : letter == UInt8(ascii: "o") ? 8 : letter == UInt8(ascii: "b") ? 2 : 0
             if found != 0, base == found || base == 0 {
                 radix = found
                 hasPrefix = true
@@ -168,7 +178,8 @@ enum NumberText {
         else { return nil }
         // Underscores stand only between digits.
         for index in bytes.indices where bytes[index] == UInt8(ascii: "_") {
-            guard index > bytes.startIndex, index + 1 < bytes.endIndex, bytes[index - 1].isDigit, bytes[index + 1].isDigit
+            guard index > bytes.startIndex, index + 1 < bytes.endIndex, bytes[index - 1].isDigit,
+                bytes[index + 1].isDigit
             else { return nil }
         }
         let plain = String(decoding: bytes.filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)

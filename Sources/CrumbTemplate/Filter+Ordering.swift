@@ -94,7 +94,9 @@ extension Interpreter {
         let isExact = values[0]?.isTrue ?? false
         let path = try path(values[1]) ?? []
         let items = try elements(of: value)
-        guard var best = items.first else { return .undefined(Undefined("an empty sequence has no \(filter.rawValue)")) }
+        guard var best = items.first else {
+            return .undefined(Undefined("an empty sequence has no \(filter.rawValue)"))
+        }
         var bestKey = try key(best, path, isExact)
         for item in items.dropFirst() {
             let itemKey = try key(item, path, isExact)
@@ -131,11 +133,14 @@ extension Interpreter {
         return try list(result)
     }
 
-    private func sortedDictionary(_ value: Value, _ arguments: Arguments, _ name: String) throws(TemplateError) -> Value {
+    private func sortedDictionary(_ value: Value, _ arguments: Arguments, _ name: String) throws(TemplateError) -> Value
+    {
         let values = try bind(arguments, to: ["case_sensitive", "by", "reverse"], of: name)
         let by = try string(values[1] ?? .text("key"), name)
         guard by == "key" || by == "value" else { throw fail("\(name) sorts by 'key' or 'value', not by '\(by)'") }
-        guard case .dictionary(let dictionary) = value else { throw fail("\(name) needs a dictionary, not \(describe(value))") }
+        guard case .dictionary(let dictionary) = value else {
+            throw fail("\(name) needs a dictionary, not \(describe(value))")
+        }
         try charge(elements: 3 * dictionary.count)
         var keys: [Value] = []
         for key in by == "key" ? dictionary.keys : dictionary.values {

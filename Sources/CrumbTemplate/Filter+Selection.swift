@@ -3,8 +3,11 @@ extension Interpreter {
     func selection(
         _ filter: Filter, _ value: Value, _ arguments: Arguments, _ name: String
     ) throws(TemplateError) -> Value {
-        try iterator(
-            DeferredIterator(depth: value.depth + 2) { run throws(TemplateError) in
+        // The arguments live on in the iterator, and may be iterators themselves.
+        let held = arguments.positional + arguments.named.map(\.value)
+        let depth = held.reduce(value.depth) { max($0, $1.depth) } + 2
+        return try iterator(
+            DeferredIterator(depth: depth) { run throws(TemplateError) in
                 // As in jinja2, what is false is not even looked at: a number 0 passes, a 1 does not.
                 guard value.isTrue else { return ListIterator([], depth: 1) }
                 if filter == .map {

@@ -144,7 +144,9 @@ extension Interpreter {
 
     private func attributes(_ value: Value, _ arguments: Arguments, _ name: String) throws(TemplateError) -> Text {
         let hasSpace = try bind(arguments, to: ["autospace"], of: name)[0]?.isTrue ?? true
-        guard case .dictionary(let dictionary) = value else { throw fail("\(name) needs a dictionary, not \(describe(value))") }
+        guard case .dictionary(let dictionary) = value else {
+            throw fail("\(name) needs a dictionary, not \(describe(value))")
+        }
         var builder = TextBuilder(self)
         for (key, value) in zip(dictionary.keys, dictionary.values) where !isNone(value) && !value.isUndefined {
             let key = try string(key, name)

@@ -18,7 +18,8 @@ extension Interpreter {
         case .attr:
             let attribute = try string(try bind(arguments, to: ["name"], required: 1, of: name)[0] ?? .null, name)
             return try self.attributeOnly(Attribute(attribute), of: value)
-        case .capitalize, .center, .escape, .e, .forceescape, .format, .indent, .lower, .replace, .safe, .string, .title,
+        case .capitalize, .center, .escape, .e, .forceescape, .format, .indent, .lower, .replace, .safe, .string,
+            .title,
             .trim, .truncate, .upper, .urlencode, .wordcount, .xmlattr:
             return try textFilter(filter, value, arguments, name)
         case .abs, .float, .int, .round, .sum, .filesizeformat: return try numberFilter(filter, value, arguments, name)

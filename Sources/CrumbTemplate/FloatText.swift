@@ -36,7 +36,8 @@ enum FloatText {
     }
 
     /// C's `printf` of one float with one of the conversions e, f and g; `precision` is at most `maximalPrecision`.
-    static func formatted(_ value: Double, _ conversion: Character, precision: Int, isAlternate: Bool = false) -> String {
+    static func formatted(_ value: Double, _ conversion: Character, precision: Int, isAlternate: Bool = false) -> String
+    {
         let format = "%\(isAlternate ? "#" : "").\(precision)\(conversion)"
         // The longest text is that of the largest float: 309 digits before the point.
         var buffer = [CChar](repeating: 0, count: precision + 400)

@@ -1,3 +1,18 @@
+/// One conversion of `%` formatting, or one `{}` field with its specification.
+struct FormatSpec {
+    var fill: Unicode.Scalar = " "
+    /// "<", ">", "^" or "=" (padding behind the sign); nil for the type's own.
+    var alignment: Unicode.Scalar?
+    /// "+", " " or "-".
+    var sign: Unicode.Scalar = "-"
+    var isAlternate = false
+    var width = 0
+    /// "," or "_".
+    var grouping: Unicode.Scalar?
+    var precision: Int?
+    var type: Unicode.Scalar?
+}
+
 extension Interpreter {
     /// An integer in `radix` with sign, prefix, grouping and padding.
     func formatted(_ value: Int, radix: Int, _ type: Unicode.Scalar, _ spec: FormatSpec) throws(TemplateError) -> Text {
@@ -87,5 +102,48 @@ extension Interpreter {
         result.bytes += text.bytes
         for _ in 0..<(missing - left) { result.bytes += fill.bytes }
         return result
+    }
+
+    /// A specification of `str.format`: `[[fill]align][sign][#][0][width][grouping][.precision][type]`.
+    func parsed(_ specification: Text, isNumber: Bool) throws(TemplateError) -> FormatSpec {
+        var spec = FormatSpec()
+        let scalars = Array(specification.scalars)
+        var index = 0
+        var isFillGiven = false
+        let alignments: [Unicode.Scalar] = ["<", ">", "^", "="]
+        if scalars.count > 1, alignments.contains(scalars[1]) {
+            spec.fill = scalars[0]
+            spec.alignment = scalars[1]
+            isFillGiven = true
+            index = 2
+        } else if let first = scalars.first, alignments.contains(first) {
+            spec.alignment = first
+            index = 1
+        }
+        func take(_ allowed: [Unicode.Scalar]) -> Unicode.Scalar? {
+            guard index < scalars.count, allowed.contains(scalars[index]) else { return nil }
+            index += 1
+            return scalars[index - 1]
+        }
+        spec.sign = take(["+", "-", " "]) ?? "-"
+        spec.isAlternate = take(["#"]) != nil
+        if take(["0"]) != nil, !isFillGiven {
+            spec.fill = "0"
+            if isNumber { spec.alignment = spec.alignment ?? "=" }
+        }
+        spec.width = try digits(scalars, &index) ?? 0
+        spec.grouping = take([",", "_"])
+        if take(["."]) != nil {
+            guard let precision = try digits(scalars, &index) else {
+                throw fail("the format '\(specification)' misses the number behind '.'")
+            }
+            spec.precision = precision
+        }
+        if index < scalars.count {
+            spec.type = scalars[index]
+            index += 1
+        }
+        guard index == scalars.count else { throw fail("the format '\(specification)' is malformed") }
+        return spec
     }
 }

@@ -1,18 +1,18 @@
 extension Interpreter {
     /// `value.name`: a method or other attribute first, then the item of this name.
     func attribute(_ attribute: Attribute, of value: Value) throws(TemplateError) -> Value {
-        if case .undefined(let undefined) = value { throw fail(undefined.reason + sentenceEnd(attribute.name)) }
+        if case .undefined(let undefined) = value {
+            throw fail("\(undefined.reason), so its attribute '\(attribute.name)' cannot be read")
+        }
         if let own = try ownAttribute(attribute, of: value) { return own }
         if case .dictionary(let dictionary) = value, let item = dictionary[.text(attribute.name)] { return item }
         return .undefined(Undefined("\(describe(value)) has no attribute '\(attribute.name)'"))
     }
 
-    private func sentenceEnd(_ name: Text) -> String { ", so it has no attribute '\(name)'" }
-
     /// `value[index]`: the item first, then, for strings, the attribute of this name.
     func item(_ index: Value, of value: Value) throws(TemplateError) -> Value {
         switch value {
-        case .undefined(let undefined): throw fail("\(undefined.reason), so it has no items")
+        case .undefined(let undefined): throw fail("\(undefined.reason), so its items cannot be read")
         case .dictionary(let dictionary):
             if let key = try hashable(index), let item = dictionary[key] { return item }
         case .list(let list), .tuple(let list):
@@ -81,7 +81,8 @@ extension Interpreter {
         }
         guard let method = attribute.method else { return nil }
         if method.isRefused(on: value) {
-            return .undefined(Undefined("'\(attribute.name)' would change a \(value.typeName), which a template cannot"))
+            return .undefined(
+                Undefined("'\(attribute.name)' would change a \(value.typeName), which a template cannot"))
         }
         return method.exists(on: value) ? .method(BoundMethod(value, method)) : nil
     }

@@ -110,7 +110,7 @@ extension Interpreter {
         case .undefined: return false
         case .text(let text):
             let part = try string(element, "'in' with a string on its right")
-            try charge(text.bytes.count)
+            try charge(text.bytes.count + 4 * part.bytes.count)
             return text.contains(part)
         case .list(let list), .tuple(let list): return try contains(list.items, element)
         case .dictionary(let dictionary): return dictionary[try key(of: element)] != nil

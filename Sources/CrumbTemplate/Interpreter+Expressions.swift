@@ -154,7 +154,9 @@ extension Interpreter {
             throw fail("'**' in a call needs a dictionary")
         }
         for (key, value) in zip(dictionary.keys, dictionary.values) {
-            guard case .text(let name) = key else { throw fail("'**' in a call needs a dictionary with strings as keys") }
+            guard case .text(let name) = key else {
+                throw fail("'**' in a call needs a dictionary with strings as keys")
+            }
             guard arguments.named(name) == nil else { throw fail("the argument '\(name)' is given twice in a call") }
             arguments.named.append((name, value))
         }
@@ -186,8 +188,10 @@ extension Interpreter {
             var result = String.UnicodeScalarView()
             for index in indices.all { result.append(scalars[index]) }
             return .text(Text(String(result)))
-        case .list(let list): return try self.list(SliceIndices(count: list.items.count, start, stop, step ?? 1).pick(list.items))
-        case .tuple(let list): return try tuple(SliceIndices(count: list.items.count, start, stop, step ?? 1).pick(list.items))
+        case .list(let list):
+            return try self.list(SliceIndices(count: list.items.count, start, stop, step ?? 1).pick(list.items))
+        case .tuple(let list):
+            return try tuple(SliceIndices(count: list.items.count, start, stop, step ?? 1).pick(list.items))
         case .range(let range):
             let indices = SliceIndices(count: range.count, start, stop, step ?? 1)
             let (newStep, overflow) = range.step.multipliedReportingOverflow(by: indices.step)

@@ -85,7 +85,8 @@ extension Interpreter {
     }
 
     private func jsonNumber(_ value: Double) -> Text {
-        value.isNaN ? "NaN" : value.isInfinite ? (value < 0 ? "-Infinity" : "Infinity") : Text(FloatText.shortest(value))
+        value.isNaN
+            ? "NaN" : value.isInfinite ? (value < 0 ? "-Infinity" : "Infinity") : Text(FloatText.shortest(value))
     }
 
     private func newLine(_ style: Style, _ builder: inout TextBuilder, _ level: Int) throws(TemplateError) {

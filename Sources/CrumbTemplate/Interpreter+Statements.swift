@@ -81,7 +81,8 @@ extension Interpreter {
         case .name(let name): scope.set(name, value)
         case .attribute(let name, let attribute):
             guard case .namespace(let namespace) = try lookUp(name, scope) else {
-                throw fail("'\(template.names[name])' is not a namespace, so its attribute '\(attribute)' cannot be set")
+                throw fail(
+                    "'\(template.names[name])' is not a namespace, so its attribute '\(attribute)' cannot be set")
             }
             try checkNamespaceName(attribute)
             try check(depth: value.depth + 1)
@@ -135,6 +136,7 @@ extension Interpreter {
         of loop: ForLoop, over iterable: Value, _ scope: Scope, depth0: Int
     ) throws(TemplateError) -> LoopState {
         let recursion = loop.isRecursive ? (loop: loop, scope: scope) : nil
+        if loop.isRecursive || loop.test != nil { hold(scope) }
         let source = try iterator(of: iterable)
         try check(depth: source.depth + 2)
         guard let test = loop.test else {

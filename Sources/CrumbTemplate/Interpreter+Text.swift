@@ -48,7 +48,11 @@ extension Interpreter {
         case .loop(let loop): try builder.append(Text("<LoopContext \(loop.index0 + 1)/\(try loop.count(self))>"))
         case .macro(let macro):
             try builder.append("<Macro ")
-            if let name = macro.definition.name { try represent(name, &builder) } else { try builder.append("anonymous") }
+            if let name = macro.definition.name {
+                try represent(name, &builder)
+            } else {
+                try builder.append("anonymous")
+            }
             try builder.append(">")
         case .iterator, .method, .function, .cycler, .joiner:
             try builder.append(Text("<\(value.typeName)>"))

@@ -123,8 +123,13 @@ final class Interpreter {
         return .namespace(namespace)
     }
 
+    /// Notes a scope that a value holds on to.
+    func hold(_ scope: Scope) {
+        if scopes.last !== scope { scopes.append(scope) }
+    }
+
     func macro(_ definition: MacroDefinition, _ scope: Scope) -> Value {
-        scopes.append(scope)
+        hold(scope)
         return .macro(Macro(definition, scope: scope))
     }
 

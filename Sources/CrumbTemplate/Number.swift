@@ -136,7 +136,9 @@ extension Interpreter {
             return .double(Double(left) / Double(right))
         case .floorDivide, .modulo:
             guard right != 0 else { throw fail("a number is divided by 0") }
-            guard right != -1 else { return sign == .modulo ? .integer(0) : try signed(.integer(left), isNegative: true) }
+            guard right != -1 else {
+                return sign == .modulo ? .integer(0) : try signed(.integer(left), isNegative: true)
+            }
             let (quotient, remainder) = left.quotientAndRemainder(dividingBy: right)
             // Python rounds towards minus infinity, the remainder has the divisor's sign.
             let correction = remainder != 0 && (remainder < 0) != (right < 0)
@@ -199,7 +201,9 @@ extension Interpreter {
                 throw fail("a negative number is raised to a fraction")
             }
             let result = pow(left, right)
-            guard result.isFinite || !left.isFinite || !right.isFinite else { throw fail("the result of '**' is too large for a float") }
+            guard result.isFinite || !left.isFinite || !right.isFinite else {
+                throw fail("the result of '**' is too large for a float")
+            }
             return .double(result)
         }
     }

@@ -56,7 +56,8 @@ extension Parser {
         case "call": kind = try callBlock()
         case "filter":
             let filters = try filters(startsInline: true)
-            kind = .filterBlock(filters, body: try isolated { parser throws(TemplateError) in try parser.body(until: "endfilter") })
+            kind = .filterBlock(
+                filters, body: try isolated { parser throws(TemplateError) in try parser.body(until: "endfilter") })
             advance()
         case "with": kind = try with()
         case "print": return try printed()
@@ -174,7 +175,8 @@ extension Parser {
         var parameters: [(id: NameID, name: Text)] = []
         var defaults: [Expression] = []
         if isSymbol(.leftParenthesis) { (parameters, defaults) = try signature() }
-        guard case .postfix(let callee, var chain) = try expression(), case .call(let arguments)? = chain.popLast()?.kind
+        guard case .postfix(let callee, var chain) = try expression(),
+            case .call(let arguments)? = chain.popLast()?.kind
         else { throw fail("'call' needs the call of a macro, as in '{% call name() %}'") }
         let (body, special) = try macroBody(until: "endcall")
         advance()
@@ -204,7 +206,8 @@ extension Parser {
     }
 
     /// A body that runs as a function of its own, and the special names it mentions.
-    private mutating func macroBody(until end: Text) throws(TemplateError) -> (body: [Statement], special: SpecialNames) {
+    private mutating func macroBody(until end: Text) throws(TemplateError) -> (body: [Statement], special: SpecialNames)
+    {
         let outer = loopDepth
         loopDepth = 0
         specialNames.append([])

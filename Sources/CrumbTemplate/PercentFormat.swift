@@ -1,18 +1,3 @@
-/// One conversion of `%` formatting, or one `{}` field with its specification.
-struct FormatSpec {
-    var fill: Unicode.Scalar = " "
-    /// "<", ">", "^" or "=" (padding behind the sign); nil for the type's own.
-    var alignment: Unicode.Scalar?
-    /// "+", " " or "-".
-    var sign: Unicode.Scalar = "-"
-    var isAlternate = false
-    var width = 0
-    /// "," or "_".
-    var grouping: Unicode.Scalar?
-    var precision: Int?
-    var type: Unicode.Scalar?
-}
-
 extension Interpreter {
     /// `format % value`, Python's printf-style formatting.
     func percentFormat(_ format: Text, _ value: Value) throws(TemplateError) -> Text {
@@ -134,12 +119,15 @@ extension Interpreter {
         switch type {
         case "s", "r", "a":
             let text =
-                type == "s" ? try text(of: value)
+                type == "s"
+                ? try text(of: value)
                 : type == "r" ? try representation(of: value) : try asciiRepresentation(of: value)
             return try padded(spec.precision.map { text.slice(0, min($0, text.count)) } ?? text, spec, standard: ">")
         case "c":
             if case .text(let text) = value, text.count == 1 { return try padded(text, spec, standard: ">") }
-            guard case .integer(let code)? = Number(value), let scalar = UInt32(exactly: code).flatMap(Unicode.Scalar.init) else {
+            guard case .integer(let code)? = Number(value),
+                let scalar = UInt32(exactly: code).flatMap(Unicode.Scalar.init)
+            else {
                 throw fail("'%c' needs a code point or a string of one character")
             }
             return try padded(Text(scalar), spec, standard: ">")

@@ -32,7 +32,8 @@ enum StringLiteral {
             case UInt8(ascii: "x"): try append(code(source, &index, digits: 2, "\\x"), to: &result)
             case UInt8(ascii: "u"): try append(code(source, &index, digits: 4, "\\u"), to: &result)
             case UInt8(ascii: "U"): try append(code(source, &index, digits: 8, "\\U"), to: &result)
-            case UInt8(ascii: "N"): throw EscapeError(message: "a string names a character with '\\N', use '\\u' instead")
+            case UInt8(ascii: "N"):
+                throw EscapeError(message: "a string names a character with '\\N', use '\\u' instead")
             case 0x30...0x37:
                 var value = UInt32(escape - 0x30)
                 var count = 1

@@ -12,7 +12,7 @@ package struct TemplateLimits: Sendable {
     /// Macro calls and recursive loops inside one another, while rendering.
     package var callDepth = 100
     /// Statements and expressions inside one another, through all calls: bounds the native stack.
-    package var evaluationDepth = 800
+    package var evaluationDepth = 500
     /// Length of the rendered text, in bytes.
     package var outputBytes = 16 << 20
     /// Length of any one string, in bytes.

@@ -54,7 +54,8 @@ extension Interpreter {
         case (.iterable, .text), (.iterable, .list), (.iterable, .tuple), (.iterable, .dictionary), (.iterable, .range),
             (.iterable, .undefined), (.iterable, .view), (.iterable, .iterator), (.iterable, .loop):
             true
-        case (.callable, .macro), (.callable, .method), (.callable, .function), (.callable, .joiner), (.callable, .loop),
+        case (.callable, .macro), (.callable, .method), (.callable, .function), (.callable, .joiner),
+            (.callable, .loop),
             (.callable, .undefined):
             true
         default: false

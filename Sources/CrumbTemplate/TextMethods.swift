@@ -75,7 +75,7 @@ extension Interpreter {
     }
 
     func replace(_ text: Text, _ old: Text, _ new: Text, _ limit: Int) throws(TemplateError) -> Text {
-        try charge(text.bytes.count)
+        try charge(text.bytes.count + 4 * old.bytes.count)
         let all = text.occurrences(of: old, in: 0..<text.bytes.count)
         let count = limit < 0 ? all : min(all, limit)
         let (growth, overflow) = (new.bytes.count - old.bytes.count).multipliedReportingOverflow(by: count)
@@ -98,6 +98,7 @@ extension Interpreter {
             } else {
                 let separator = try string(values[0] ?? .null, name)
                 guard !separator.isEmpty else { throw fail("\(name) needs a separator that is not empty") }
+                try charge(4 * separator.bytes.count)
                 parts = text.split(separator, limit: limit, fromRight: method == .rsplit)
             }
         }
@@ -119,7 +120,9 @@ extension Interpreter {
             }
             guard let bytes = window.bytes else { continue }
             let inner = text.bytes[bytes]
-            if method == .startswith ? inner.starts(with: part.bytes) : inner.suffix(part.bytes.count).elementsEqual(part.bytes) {
+            if method == .startswith
+                ? inner.starts(with: part.bytes) : inner.suffix(part.bytes.count).elementsEqual(part.bytes)
+            {
                 return .bool(true)
             }
         }
@@ -147,6 +150,7 @@ extension Interpreter {
         let name = "\(method.rawValue)()"
         let values = try bindByPosition(arguments, 1...3, name)
         let part = try string(values[0], name)
+        try charge(text.bytes.count + 4 * part.bytes.count)
         let window = try self.window(text, values, name).bytes
         if method == .count { return .integer(window.map { text.occurrences(of: part, in: $0) } ?? 0) }
         var offset: Int?
@@ -154,7 +158,9 @@ extension Interpreter {
             offset = method == .find || method == .index ? text.find(part, in: window) : text.findLast(part, in: window)
         }
         if let offset { return .integer(text.index(ofOffset: offset)) }
-        guard method == .find || method == .rfind else { throw fail("\(name) does not find its argument in the string") }
+        guard method == .find || method == .rfind else {
+            throw fail("\(name) does not find its argument in the string")
+        }
         return .integer(-1)
     }
 
@@ -165,7 +171,8 @@ extension Interpreter {
         let whole = 0..<text.bytes.count
         let found = method == .partition ? text.find(separator, in: whole) : text.findLast(separator, in: whole)
         guard let found else {
-            return try tuple(method == .partition ? [.text(text), .text(""), .text("")] : [.text(""), .text(""), .text(text)])
+            return try tuple(
+                method == .partition ? [.text(text), .text(""), .text("")] : [.text(""), .text(""), .text(text)])
         }
         return try tuple([
             .text(Text(Array(text.bytes[..<found]))), .text(separator),
@@ -176,7 +183,9 @@ extension Interpreter {
     private func pad(_ method: Method, _ text: Text, _ arguments: Arguments) throws(TemplateError) -> Value {
         let name = "\(method.rawValue)()"
         if method == .expandtabs {
-            let size = try bind(arguments, to: ["tabsize"], of: name)[0].map { value throws(TemplateError) in try integer(value, name) }
+            let size = try bind(arguments, to: ["tabsize"], of: name)[0].map { value throws(TemplateError) in
+                try integer(value, name)
+            }
             return .text(try expandTabs(text, size ?? 8))
         }
         let values = try bindByPosition(arguments, 1...(method == .zfill ? 1 : 2), name)
@@ -193,7 +202,8 @@ extension Interpreter {
             let hasSign = text.bytes.first == UInt8(ascii: "-") || text.bytes.first == UInt8(ascii: "+")
             let sign = hasSign ? [text.bytes[0]] : []
             spec.width -= min(spec.width, sign.count)
-            return .text(Text(sign + (try padded(Text(Array(text.bytes.dropFirst(sign.count))), spec, standard: ">")).bytes))
+            return .text(
+                Text(sign + (try padded(Text(Array(text.bytes.dropFirst(sign.count))), spec, standard: ">")).bytes))
         }
         if method == .center { return .text(try centered(text, spec)) }
         return .text(try padded(text, spec, standard: method == .ljust ? "<" : ">"))
@@ -231,7 +241,9 @@ extension Text {
     /// Byte offset of the last occurrence of `needle` inside `range`.
     func findLast(_ needle: Text, in range: Range<Int>) -> Int? {
         let reversed = Array(bytes[range].reversed())
-        guard let offset = TextSearch(needle.bytes.reversed()).first(in: reversed, 0..<reversed.count) else { return nil }
+        guard let offset = TextSearch(needle.bytes.reversed()).first(in: reversed, 0..<reversed.count) else {
+            return nil
+        }
         return range.upperBound - offset - needle.bytes.count
     }
 }

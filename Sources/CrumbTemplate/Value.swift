@@ -64,6 +64,7 @@ enum Value {
         case .loop(let loop): loop.valueDepth
         case .method(let method): method.receiver.depth + 1
         case .cycler(let cycler): cycler.depth
+        case .joiner(let joiner): joiner.separator.depth + 1
         default: 0
         }
     }

@@ -15,9 +15,14 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
     /// Turns of the waiting loop before a thread sleeps: some 50 us, longer than the serial part of a decode layer.
     private static let spins = 20_000
 
-    private let generation = Atomic<Int>(0)
+    /// The loop's number in the upper bits, then whether it takes no more threads, then how many are in it.
+    ///
+    /// The caller waits only for threads that have joined a loop: one that the system holds up elsewhere delays nothing.
+    private let loop = Atomic<UInt>(ThreadPool.closed)
+    private static let loopStep: UInt = 1 << 17
+    private static let closed: UInt = 1 << 16
+
     private let nextIndex = Atomic<Int>(0)
-    private let working = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
     private var count = 0
@@ -54,7 +59,7 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
 
     deinit {
         stopping.store(true, ordering: .sequentiallyConsistent)
-        announce()
+        open()
         for thread in threads { pthread_join(thread, nil) }
         pthread_cond_destroy(wake)
         pthread_mutex_destroy(mutex)
@@ -69,14 +74,15 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
             return
         }
         withoutActuallyEscaping(body) { escapable in
+            // No thread reads these before the loop opens or after it was left by all.
             self.body = escapable
             self.count = count
             nextIndex.store(0, ordering: .relaxed)
-            working.store(threads.count, ordering: .relaxed)
-            announce()
+            open()
             takeIndices()
+            loop.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing)
             var turns = 0
-            while working.load(ordering: .acquiring) != 0 {
+            while loop.load(ordering: .acquiring) & (Self.closed - 1) != 0 {
                 turns &+= 1
                 if turns > Self.spins { sched_yield() }
             }
@@ -84,9 +90,10 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
         }
     }
 
-    /// Starts a new generation and wakes whoever sleeps.
-    private func announce() {
-        generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    /// Starts the next loop and wakes whoever sleeps.
+    private func open() {
+        let now = loop.load(ordering: .relaxed)
+        loop.store((now & ~(Self.loopStep - 1)) &+ Self.loopStep, ordering: .sequentiallyConsistent)
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
             pthread_mutex_lock(mutex)
             pthread_cond_broadcast(wake)
@@ -104,25 +111,39 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
     }
 
     private func serve() {
-        var seen = 0
+        var seen: UInt = 0
         while true {
-            seen = waitForGeneration(after: seen)
+            seen = waitForLoop(after: seen)
             if stopping.load(ordering: .sequentiallyConsistent) { return }
+            guard join(seen) else { continue }
             takeIndices()
-            working.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+            loop.wrappingSubtract(1, ordering: .acquiringAndReleasing)
         }
     }
 
-    private func waitForGeneration(after seen: Int) -> Int {
+    /// Enters loop `number`, unless it is closed or over.
+    private func join(_ number: UInt) -> Bool {
+        var now = loop.load(ordering: .acquiring)
+        while now / Self.loopStep == number, now & Self.closed == 0 {
+            let (exchanged, original) = loop.weakCompareExchange(
+                expected: now, desired: now + 1, successOrdering: .acquiringAndReleasing, failureOrdering: .acquiring)
+            if exchanged { return true }
+            now = original
+        }
+        return false
+    }
+
+    /// The number of a loop that is not `seen`.
+    private func waitForLoop(after seen: UInt) -> UInt {
         for _ in 0..<Self.spins {
-            let now = generation.load(ordering: .sequentiallyConsistent)
+            let now = loop.load(ordering: .sequentiallyConsistent) / Self.loopStep
             if now != seen { return now }
         }
         pthread_mutex_lock(mutex)
         sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-        while generation.load(ordering: .sequentiallyConsistent) == seen { pthread_cond_wait(wake, mutex) }
+        while loop.load(ordering: .sequentiallyConsistent) / Self.loopStep == seen { pthread_cond_wait(wake, mutex) }
         sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         pthread_mutex_unlock(mutex)
-        return generation.load(ordering: .sequentiallyConsistent)
+        return loop.load(ordering: .sequentiallyConsistent) / Self.loopStep
     }
 }

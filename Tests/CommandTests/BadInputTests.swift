@@ -35,7 +35,7 @@ import Testing
             bytes.replaceSubrange(bytes.count - 1024..<bytes.count - 1022, with: [0x00, 0x7E])
             try AtomicFile.write(bytes, to: folder + "/model.safetensors")
         },
-        Damage(testDescription: "a tokenizer of more tokens than the embedding", names: ["vocab"]) { folder in
+        Damage(testDescription: "a tokenizer of more tokens than the embedding", names: ["embedding"]) { folder in
             try edit(folder + "/tokenizer.json") { $0.replacing("\"th\": 259", with: "\"th\": 9259") }
         },
         Damage(testDescription: "JSON nested too deeply", names: ["config.json"]) { folder in

@@ -47,7 +47,11 @@ import Testing
             [Program.buildFolder + "/crumb", "quantize", try TinyModel.source(), "-o", folder] + TinyModel.quick
         let running = try Program.start(command)
         // One layer is done, the other in work.
-        for _ in 0..<2000 where !FileSystem.exists(folder + ".partial/layer-0.json") { usleep(5000) }
+        var patience = 4000
+        while !FileSystem.exists(folder + ".partial/layer-0.json"), patience > 0 {
+            usleep(5000)
+            patience -= 1
+        }
         running.signal(SIGINT)
         let stopped = try running.wait()
         #expect(stopped.code == 130, "\(stopped.errors)")

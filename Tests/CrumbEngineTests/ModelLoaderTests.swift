@@ -51,7 +51,9 @@ struct ModelLoaderTests {
     }
 
     @Test func infinitiesInHalfPrecisionAreRefused() {
-        for (type, bits) in [(.f16, 0x7C00), (.f16, 0xFE00), (.bf16, 0x7F80), (.bf16, 0xFFC1)] as [(StorageType, UInt16)] {
+        for (type, bits) in [(.f16, 0x7C00), (.f16, 0xFE00), (.bf16, 0x7F80), (.bf16, 0xFFC1)]
+            as [(StorageType, UInt16)]
+        {
             let folder = TinyFolder()
             var halves = [UInt16](repeating: 0x3C00, count: 128 * 128)
             halves[128 * 128 - 1] = bits
@@ -122,5 +124,19 @@ struct ModelLoaderTests {
         let generation = try model.complete("12345", options: options, contextLength: 9)
         #expect(generation.tokens.count == 3)
         #expect(generation.finish == .maxTokens)
+    }
+
+    @Test func modelsWithOtherTokensCannotBeCompared() throws {
+        let (first, second) = (TinyFolder(), TinyFolder(seed: 2))
+        #expect(throws: Never.self) { try first.load().checkSameVocabulary(as: second.load()) }
+        guard var entry = second.tokenizer["added_tokens"]?.array, case .object(var file) = second.tokenizer,
+            var last = entry[4].object
+        else { return }
+        last["content"] = "<|model|>"
+        entry[4] = .object(last)
+        file["added_tokens"] = .array(entry)
+        second.tokenizer = .object(file)
+        let error = #expect(throws: EngineError.self) { try first.load().checkSameVocabulary(as: second.load()) }
+        #expect(error?.description.contains("<|assistant|> in one and <|model|>") == true)
     }
 }

@@ -65,7 +65,9 @@ struct QuantizedFolderTests {
     private static let qkvOrder = "model.layers.0.qkv.128.order"
     private static let downOrder = "model.layers.1.own.192.order"
 
-    private static func setting(_ key: String, _ value: JSONValue?, matrix: String? = nil) -> @Sendable (TinyFolder) -> Void {
+    private static func setting(_ key: String, _ value: JSONValue?, matrix: String? = nil)
+        -> @Sendable (TinyFolder) -> Void
+    {
         { folder in
             guard var configuration = folder.configuration["quantization_config"]?.object else { return }
             if let matrix, var matrices = configuration["matrices"]?.object, var entry = matrices[matrix]?.object {
@@ -105,7 +107,8 @@ struct QuantizedFolderTests {
         Damage("rows that are a text", mentions: [gate, "rows"], setting("rows", "192", matrix: gate)),
         Damage("rows of another count", mentions: [gate, "[1, 7,"], setting("rows", 224, matrix: gate)),
         Damage("another share of 4-bit channels", mentions: [gate], setting("four_bit_channels", 0, matrix: gate)),
-        Damage("an order of another input", mentions: [gate, "order"], setting("order", .string(downOrder), matrix: gate)),
+        Damage(
+            "an order of another input", mentions: [gate, "order"], setting("order", .string(downOrder), matrix: gate)),
         Damage("an order that is not there", mentions: ["nowhere"], setting("order", "nowhere", matrix: gate)),
         Damage("no order", mentions: [gate, "order"], setting("order", nil, matrix: gate)),
         Damage("missing records", mentions: [gate]) { $0.tensors[gate] = nil },
@@ -188,7 +191,8 @@ struct FolderDigestsTests {
     @Test func untouchedFoldersHaveNothingToFind() throws {
         let folder = try folder()
         let findings = try findings(folder)
-        #expect(findings.map(\.name) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+        #expect(
+            findings.map(\.name) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
         #expect(findings.allSatisfy { $0.problem == nil && $0.bytes > 0 })
         #expect(throws: Never.self) { try folder.load(verifiesDigests: true) }
     }
@@ -202,7 +206,9 @@ struct FolderDigestsTests {
         let found = try findings(folder).filter { $0.problem != nil }
         #expect(found.map(\.name) == ["model.safetensors"])
         #expect(found.first?.problem?.hasPrefix("changed") == true)
-        let error = #expect(throws: EngineError.self) { try FolderDigests(folder: folder.path).check(folder: folder.path) }
+        let error = #expect(throws: EngineError.self) {
+            try FolderDigests(folder: folder.path).check(folder: folder.path)
+        }
         #expect(error?.description.contains("model.safetensors") == true)
     }
 

@@ -27,12 +27,16 @@ struct SamplerTests {
         }
     }
 
-    @Test(arguments: [(1, [1]), (2, [1, 3]), (4, [1, 3, 4, 0]), (5, [1, 3, 4, 0, 2]), (9, [1, 3, 4, 0, 2])] as [(Int, [Int32])])
+    @Test(
+        arguments: [(1, [1]), (2, [1, 3]), (4, [1, 3, 4, 0]), (5, [1, 3, 4, 0, 2]), (9, [1, 3, 4, 0, 2])]
+            as [(Int, [Int32])])
     func topKKeepsTheMostLikely(k: Int, expected: [Int32]) throws {
         #expect(try tokens(options(topK: k)) == expected)
     }
 
-    @Test(arguments: [(0, [1]), (0.39, [1]), (0.41, [1, 3]), (0.84, [1, 3, 4]), (0.86, [1, 3, 4, 0])] as [(Double, [Int32])])
+    @Test(
+        arguments: [(0, [1]), (0.39, [1]), (0.41, [1, 3]), (0.84, [1, 3, 4]), (0.86, [1, 3, 4, 0])]
+            as [(Double, [Int32])])
     func topPKeepsTheFewestThatReachTheMass(p: Double, expected: [Int32]) throws {
         #expect(try tokens(options(topP: p)) == expected)
     }
@@ -54,7 +58,8 @@ struct SamplerTests {
     }
 
     @Test func repetitionPenaltyDividesPositiveAndMultipliesNegativeLogits() throws {
-        var sampler = try Sampler(SamplingOptions(temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 2, seed: 1))
+        var sampler = try Sampler(
+            SamplingOptions(temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 2, seed: 1))
         sampler.observe([0, 2])
         let found = try sampler.distribution([2, 1, -1, -2]).sorted { $0.token < $1.token }
         let expected = try Sampler(options()).distribution([1, 1, -2, -2]).sorted { $0.token < $1.token }
@@ -84,7 +89,9 @@ struct SamplerTests {
         }
         for (count, expected) in zip(counts, [0.1, 0.4, 0.05, 0.3, 0.15]) {
             // Four standard deviations of a binomial share.
-            #expect(abs(Double(count) / Double(draws) - expected) < 4 * (expected * (1 - expected) / Double(draws)).squareRoot())
+            #expect(
+                abs(Double(count) / Double(draws) - expected) < 4
+                    * (expected * (1 - expected) / Double(draws)).squareRoot())
         }
     }
 

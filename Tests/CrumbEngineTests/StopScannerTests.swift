@@ -14,10 +14,12 @@ struct StopScannerTests {
         return (text + scanner.finish(), false)
     }
 
-    @Test(arguments: [
-        (["Hello STOP there"], "Hello "), (["Hello ", "STOP", " there"], "Hello "), (["Hello S", "T", "OP"], "Hello "),
-        (["STOP"], ""), (["SSTOP"], "S"), (["STSTOP"], "ST"), (["a", "STOSTOP"], "aSTO"),
-    ] as [([String], String)])
+    @Test(
+        arguments: [
+            (["Hello STOP there"], "Hello "), (["Hello ", "STOP", " there"], "Hello "),
+            (["Hello S", "T", "OP"], "Hello "),
+            (["STOP"], ""), (["SSTOP"], "S"), (["STSTOP"], "ST"), (["a", "STOSTOP"], "aSTO"),
+        ] as [([String], String)])
     func textEndsBeforeAStopStringHoweverItIsCut(pieces: [String], expected: String) {
         let found = scan(pieces, ["STOP"])
         #expect(found.text == expected)

@@ -70,7 +70,8 @@ extension TinyFolder {
                 matrix.outliers.append(
                     Outlier(
                         row: tile + random.integer(below: min(32, shape.n - tile)),
-                        position: position + random.integer(below: min(32, shape.segmentColumns - position)), delta: halfBits(0.5)))
+                        position: position + random.integer(below: min(32, shape.segmentColumns - position)),
+                        delta: halfBits(0.5)))
             }
         }
         return matrix
@@ -82,7 +83,8 @@ extension TinyFolder {
     ) {
         let (rows, columns) = (vocabulary, hidden)
         let scales = (0..<rows * columns / 32).map { _ in halfBits(Float(random.uniform() * 0.02)) }
-        let values = (0..<rows * columns).map { _ in random.integer(below: bits == 8 ? 255 : 16) - (bits == 8 ? 127 : 8) }
+        let values = (0..<rows * columns).map { _ in random.integer(below: bits == 8 ? 255 : 16) - (bits == 8 ? 127 : 8)
+        }
         let codes: [UInt8] =
             bits == 8
             ? values.map { UInt8(bitPattern: Int8($0)) }
@@ -91,6 +93,7 @@ extension TinyFolder {
             type: bits == 8 ? .i8 : .u8, shape: [rows, columns * bits / 8], bytes: codes)
         quantized.tensors["\(name).scales"] = Tensor(
             type: .f16, shape: [rows, columns / 32], bytes: scales.withUnsafeBytes { Array($0) })
-        plain.set("\(name).weight", [rows, columns], values.indices.map { Float(values[$0]) * halfValue(scales[$0 / 32]) })
+        plain.set(
+            "\(name).weight", [rows, columns], values.indices.map { Float(values[$0]) * halfValue(scales[$0 / 32]) })
     }
 }

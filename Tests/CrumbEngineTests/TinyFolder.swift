@@ -1,4 +1,3 @@
-import CrumbCPU
 import CrumbEngine
 import CrumbFormats
 import CrumbJSON
@@ -56,11 +55,15 @@ final class TinyFolder {
         tokenizer = Self.byteTokenizer(addsBOS: addsBOS)
         var random = RandomSource(seed: seed)
         for matrix in Self.matrices {
-            set("\(matrix.name).weight", [matrix.rows, matrix.columns], (0..<matrix.rows * matrix.columns).map { _ in
-                Float(random.uniform() - 0.5) / 4
-            })
+            set(
+                "\(matrix.name).weight", [matrix.rows, matrix.columns],
+                (0..<matrix.rows * matrix.columns).map { _ in
+                    Float(random.uniform() - 0.5) / 4
+                })
         }
-        let norms = (0..<2).flatMap { ["model.layers.\($0).input_layernorm", "model.layers.\($0).post_attention_layernorm"] }
+        let norms = (0..<2).flatMap {
+            ["model.layers.\($0).input_layernorm", "model.layers.\($0).post_attention_layernorm"]
+        }
         for norm in norms + ["model.norm"] {
             set("\(norm).weight", [Self.hidden], [Float](repeating: 1, count: Self.hidden))
         }
@@ -111,12 +114,15 @@ final class TinyFolder {
             ]
         }
         let processor: JSONValue = [
-            "type": "TemplateProcessing", "single": [["SpecialToken": ["id": "<s>", "type_id": 0]], ["Sequence": ["id": "A", "type_id": 0]]],
+            "type": "TemplateProcessing",
+            "single": [["SpecialToken": ["id": "<s>", "type_id": 0]], ["Sequence": ["id": "A", "type_id": 0]]],
             "pair": [], "special_tokens": ["<s>": ["id": "<s>", "ids": [256], "tokens": ["<s>"]]],
         ]
         return [
             "version": "1.0", "added_tokens": .array(added), "normalizer": nil,
-            "pre_tokenizer": ["type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false],
+            "pre_tokenizer": [
+                "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false,
+            ],
             "post_processor": addsBOS ? processor : nil, "decoder": ["type": "ByteLevel"],
             "model": ["type": "BPE", "vocab": .object(vocabulary), "merges": []],
         ]

@@ -7,7 +7,8 @@ struct SpeedBenchmarkTests {
     private let pool = ThreadPool(threadCount: 1)
 
     @Test func everyTestIsRunAsOftenAsAsked() throws {
-        let options = SpeedBenchmark.Options(promptTokens: 20, generatedTokens: 10, repetitions: 3, bandwidthBytes: 32 << 20)
+        let options = SpeedBenchmark.Options(
+            promptTokens: 20, generatedTokens: 10, repetitions: 3, bandwidthBytes: 32 << 20)
         var fractions: [Double] = []
         let forward = try tinyDecoder(seed: 1)
         let benchmark = try SpeedBenchmark.measure(forward, beginning: 1, pool: pool, options: options) { _, fraction in
@@ -22,7 +23,8 @@ struct SpeedBenchmarkTests {
     }
 
     @Test func bytesOfADecodedTokenAreWeightsAndTheMeanCache() throws {
-        let options = SpeedBenchmark.Options(promptTokens: 0, generatedTokens: 9, repetitions: 1, bandwidthBytes: 32 << 20)
+        let options = SpeedBenchmark.Options(
+            promptTokens: 0, generatedTokens: 9, repetitions: 1, bandwidthBytes: 32 << 20)
         let forward = try tinyDecoder(seed: 1)
         let benchmark = try SpeedBenchmark.measure(forward, beginning: nil, pool: pool, options: options)
         let result = try #require(benchmark.results.first)

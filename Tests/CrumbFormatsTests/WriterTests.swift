@@ -123,22 +123,4 @@ private func filled(_ layout: TensorLayout, _ seed: UInt64) -> TensorView {
             #expect(Array(try checkpoint.tensor(tensor.name).bytes) == Array(tensor.bytes))
         }
     }
-
-    @Test func `a stopped job goes on at the first shard that is not complete, and the bytes are the same`() throws {
-        let layouts = try (0..<4).map { try layout("t\($0)", .u8, [100]) }
-        let tensors = layouts.enumerated().map { filled($1, UInt64($0)) }
-        let straight = try TemporaryFolder()
-        let stopped = try TemporaryFolder()
-        func write(_ folder: TemporaryFolder, from first: Int, to end: Int) throws {
-            let writer = ShardedWriter(folder: folder.path, tensors: layouts, maxShardBytes: 200, firstShard: first)
-            for index in 2 * first..<end { try writer.append(tensors[index]) }
-            if end == 4 { try writer.finish() }
-        }
-        try write(straight, from: 0, to: 4)
-        try write(stopped, from: 0, to: 3)
-        #expect(stopped.names == ["model-00001-of-00002.safetensors"])
-        try write(stopped, from: 1, to: 4)
-        #expect(stopped.names == straight.names)
-        for name in straight.names { #expect(try stopped.read(name) == straight.read(name)) }
-    }
 }

@@ -123,13 +123,20 @@ struct RandomPackedMatrix {
         }
     }
 
-    /// Shapes that reach every branch: no 4-bit part, no 2-bit part, segments, padding, rows % 32, two pools.
+    /// Shapes that reach every branch: no 4-bit part, no 2-bit part, segments, padding, rows % 32, two pools, and odd
+    /// numbers of 4-bit tiles, after which 2-bit tiles lie across the ends of panels.
     static let cases: [RandomPackedMatrix] = [
         .init(rows: 32, columns: 64, segments: 1, segmentChannels: 64, fourBit: 0, outliers: 0, seed: 1),
         .init(rows: 40, columns: 128, segments: 1, segmentChannels: 128, fourBit: 128, outliers: 4, seed: 2),
         .init(rows: 96, columns: 576, segments: 1, segmentChannels: 576, fourBit: 128, outliers: 4, seed: 3),
         .init(rows: 33, columns: 500, segments: 4, segmentChannels: 192, fourBit: 64, outliers: 5, seed: 4),
         .init(rows: 64, columns: 2560, segments: 1, segmentChannels: 2560, fourBit: 64, outliers: 3, seed: 5),
+        .init(rows: 40, columns: 600, segments: 1, segmentChannels: 608, fourBit: 32, outliers: 4, seed: 6),
+        .init(rows: 32, columns: 96, segments: 1, segmentChannels: 96, fourBit: 96, outliers: 4, seed: 7),
+        .init(rows: 64, columns: 2500, segments: 1, segmentChannels: 2528, fourBit: 416, outliers: 2, seed: 8),
+        .init(rows: 33, columns: 760, segments: 8, segmentChannels: 96, fourBit: 32, outliers: 3, seed: 9),
+        .init(rows: 64, columns: 2816, segments: 8, segmentChannels: 352, fourBit: 96, outliers: 1, seed: 10),
+        .init(rows: 40, columns: 11008, segments: 8, segmentChannels: 1376, fourBit: 416, outliers: 4, seed: 11),
     ]
 }
 

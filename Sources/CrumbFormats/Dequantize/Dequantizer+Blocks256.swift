@@ -11,11 +11,11 @@ extension Dequantizer {
         for group in 0..<16 {
             let scales = block[group]
             let scale = d * Float(scales & 15)
-            let offset = minimum * Float(scales >> 4)
+            let offset = minimum * Float(scales &>> 4)
             let codes = 16 + group / 8 * 32 + group % 2 * 16
-            let shift = group % 8 / 2 * 2
+            let shift = Int32(group % 8 / 2 * 2)
             for l in 0..<16 {
-                weights[16 * group + l] = scale * Float(block[codes + l] >> shift & 3) - offset
+                weights[16 * group + l] = scale * Float(block[codes + l] &>> shift & 3) - offset
             }
         }
     }
@@ -27,14 +27,14 @@ extension Dequantizer {
     static func q3_K(_ block: BlockInput, _ weights: WeightOutput) {
         let d = block.half(108)
         for group in 0..<16 {
-            let low = block[96 + group % 8] >> (group / 8 * 4) & 15
-            let high = block[104 + group % 4] >> (group / 4 * 2) & 3
-            let scale = d * Float((low | high << 4) - 32)
+            let low = block[96 + group % 8] &>> Int32(group / 8 * 4) & 15
+            let high = block[104 + group % 4] &>> Int32(group / 4 * 2) & 3
+            let scale = d * Float((low | high &<< 4) - 32)
             let codes = 32 + group / 8 * 32 + group % 2 * 16
-            let shift = group % 8 / 2 * 2
+            let shift = Int32(group % 8 / 2 * 2)
             for l in 0..<16 {
-                let third = block[group % 2 * 16 + l] >> (group / 2) & 1
-                weights[16 * group + l] = scale * Float((block[codes + l] >> shift & 3) - 4 * (1 - third))
+                let third = block[group % 2 * 16 + l] &>> Int32(group / 2) & 1
+                weights[16 * group + l] = scale * Float((block[codes + l] &>> shift & 3) - 4 * (1 - third))
             }
         }
     }
@@ -45,14 +45,15 @@ extension Dequantizer {
     static func q4_K(_ block: BlockInput, _ weights: WeightOutput) {
         let d = block.half(0)
         let minimum = block.half(2)
-        for group in 0..<8 {
-            let (scaleCode, minimumCode) = scaleAndMinimum(block, group)
-            let scale = d * Float(scaleCode)
-            let offset = minimum * Float(minimumCode)
-            let codes = 16 + group / 2 * 32
-            let shift = group % 2 * 4
+        for pair in 0..<4 {
+            let (lowScale, lowMinimum) = scaleAndMinimum(block, 2 * pair)
+            let (highScale, highMinimum) = scaleAndMinimum(block, 2 * pair + 1)
+            let scales = (d * Float(lowScale), d * Float(highScale))
+            let offsets = (minimum * Float(lowMinimum), minimum * Float(highMinimum))
             for l in 0..<32 {
-                weights[32 * group + l] = scale * Float(block[codes + l] >> shift & 15) - offset
+                let codes = block[16 + 32 * pair + l]
+                weights[64 * pair + l] = scales.0 * Float(codes & 15) - offsets.0
+                weights[64 * pair + 32 + l] = scales.1 * Float(codes &>> 4) - offsets.1
             }
         }
     }
@@ -68,9 +69,9 @@ extension Dequantizer {
             let scale = d * Float(scaleCode)
             let offset = minimum * Float(minimumCode)
             let codes = 48 + group / 2 * 32
-            let shift = group % 2 * 4
+            let shift = Int32(group % 2 * 4)
             for l in 0..<32 {
-                let code = block[codes + l] >> shift & 15 | (block[16 + l] >> group & 1) << 4
+                let code = block[codes + l] &>> shift & 15 | (block[16 + l] &>> Int32(group) & 1) &<< 4
                 weights[32 * group + l] = scale * Float(code) - offset
             }
         }
@@ -89,18 +90,18 @@ extension Dequantizer {
             let lows = 64 * half + quarter % 2 * 32 + group % 2 * 16
             let highs = 128 + 32 * half + group % 2 * 16
             for l in 0..<16 {
-                let low = block[lows + l] >> (quarter / 2 * 4) & 15
-                let high = block[highs + l] >> (quarter * 2) & 3
-                weights[16 * group + l] = scale * Float((low | high << 4) - 32)
+                let low = block[lows + l] &>> Int32(quarter / 2 * 4) & 15
+                let high = block[highs + l] &>> Int32(quarter * 2) & 3
+                weights[16 * group + l] = scale * Float((low | high &<< 4) - 32)
             }
         }
     }
 
     /// The 6-bit scale and minimum of 32 weights: those of groups 0-3 in the low 6 bits of bytes 4-7 and 8-11, those of
     /// groups 4-7 split between the halves of bytes 12-15 and the top 2 bits of bytes 4-11.
-    private static func scaleAndMinimum(_ block: BlockInput, _ group: Int) -> (Int, Int) {
+    private static func scaleAndMinimum(_ block: BlockInput, _ group: Int) -> (Int32, Int32) {
         if group < 4 { return (block[4 + group] & 63, block[8 + group] & 63) }
         let low = block[8 + group]
-        return (low & 15 | (block[group] >> 6) << 4, low >> 4 | (block[4 + group] >> 6) << 4)
+        return (low & 15 | (block[group] &>> 6) &<< 4, low &>> 4 | (block[4 + group] &>> 6) &<< 4)
     }
 }

@@ -7,7 +7,7 @@ extension Dequantizer {
         for j in 0..<16 {
             let codes = block[2 + j]
             weights[j] = Float((codes & 15) - 8) * d
-            weights[j + 16] = Float((codes >> 4) - 8) * d
+            weights[j + 16] = Float((codes &>> 4) - 8) * d
         }
     }
 
@@ -18,18 +18,18 @@ extension Dequantizer {
         for j in 0..<16 {
             let codes = block[4 + j]
             weights[j] = Float(codes & 15) * d + m
-            weights[j + 16] = Float(codes >> 4) * d + m
+            weights[j + 16] = Float(codes &>> 4) * d + m
         }
     }
 
     /// half d | 32 fifth bits | 16 nibble pairs: d x (code - 16).
     static func q5_0(_ block: BlockInput, _ weights: WeightOutput) {
         let d = block.half(0)
-        let high = Int(block.bits32(2))
+        let high = block.bits32(2)
         for j in 0..<16 {
             let codes = block[6 + j]
-            weights[j] = Float((codes & 15 | (high >> j & 1) << 4) - 16) * d
-            weights[j + 16] = Float((codes >> 4 | (high >> (j + 16) & 1) << 4) - 16) * d
+            weights[j] = Float((codes & 15 | fifth(high, j)) - 16) * d
+            weights[j + 16] = Float((codes &>> 4 | fifth(high, j + 16)) - 16) * d
         }
     }
 
@@ -37,11 +37,11 @@ extension Dequantizer {
     static func q5_1(_ block: BlockInput, _ weights: WeightOutput) {
         let d = block.half(0)
         let m = block.half(2)
-        let high = Int(block.bits32(4))
+        let high = block.bits32(4)
         for j in 0..<16 {
             let codes = block[8 + j]
-            weights[j] = Float(codes & 15 | (high >> j & 1) << 4) * d + m
-            weights[j + 16] = Float(codes >> 4 | (high >> (j + 16) & 1) << 4) * d + m
+            weights[j] = Float(codes & 15 | fifth(high, j)) * d + m
+            weights[j + 16] = Float(codes &>> 4 | fifth(high, j + 16)) * d + m
         }
     }
 
@@ -49,5 +49,10 @@ extension Dequantizer {
     static func q8_0(_ block: BlockInput, _ weights: WeightOutput) {
         let d = block.half(0)
         for j in 0..<32 { weights[j] = Float(block.signed(2 + j)) * d }
+    }
+
+    /// The fifth bit of code `j`, in its place.
+    private static func fifth(_ bits: UInt32, _ j: Int) -> Int32 {
+        Int32(truncatingIfNeeded: bits &>> UInt32(truncatingIfNeeded: j) & 1) &<< 4
     }
 }

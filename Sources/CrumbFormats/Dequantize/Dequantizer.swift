@@ -95,8 +95,9 @@ struct BlockInput {
         return unsafe BlockInput(start: start + offset, count: count - offset)
     }
 
-    subscript(_ offset: Int) -> Int { Int(load(offset, UInt8.self)) }
-    func signed(_ offset: Int) -> Int { Int(load(offset, Int8.self)) }
+    /// A byte in 32 bits, which a vector register turns into singles.
+    subscript(_ offset: Int) -> Int32 { Int32(load(offset, UInt8.self)) }
+    func signed(_ offset: Int) -> Int32 { Int32(load(offset, Int8.self)) }
     func bits32(_ offset: Int) -> UInt32 { UInt32(littleEndian: load(offset, UInt32.self)) }
     func float(_ offset: Int) -> Float { Float(bitPattern: bits32(offset)) }
     func bfloat(_ offset: Int) -> Float {

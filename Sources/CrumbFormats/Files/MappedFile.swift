@@ -70,16 +70,4 @@ package final class MappedFile: @unchecked Sendable {  // immutable after init, 
                 reason: "was changed while in use (\(byteCount) bytes when opened, \(status.st_size) now); start again")
         }
     }
-
-    /// Tells the kernel that these pages will not be needed soon, so that they stop counting as resident.
-    package func release(_ window: UnsafeRawBufferPointer) {
-        guard let start = window.baseAddress, let base = unsafe bytes.baseAddress else { return }
-        let page = Int(getpagesize())
-        let offset = unsafe start - base
-        guard offset >= 0, offset + window.count <= byteCount else { return }
-        let first = (offset + page - 1) / page * page
-        let end = (offset + window.count) / page * page
-        guard first < end else { return }
-        unsafe madvise(UnsafeMutableRawPointer(mutating: base + first), end - first, MADV_DONTNEED)
-    }
 }

@@ -41,7 +41,8 @@ package final class SafetensorsFile: Sendable {
         let bytes = unsafe UnsafeRawBufferPointer(
             rebasing: memory.bytes[tensor.offset..<tensor.offset + layout.byteCount])
         if tensor.offset % layout.type.blockBytes == 0 {
-            return unsafe TensorView(name: name, type: layout.type, shape: layout.shape, bytes: bytes, owner: memory.owner)
+            return unsafe TensorView(
+                name: name, type: layout.type, shape: layout.shape, bytes: bytes, owner: memory.owner)
         }
         let copy = HeapBuffer(byteCount: layout.byteCount)
         unsafe copy.mutableBytes.copyMemory(from: bytes)

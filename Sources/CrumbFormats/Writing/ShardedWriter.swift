@@ -3,7 +3,7 @@ package import CrumbTensor
 
 /// Writes the weights of a folder: `model.safetensors` where all fit in one file, otherwise
 /// `model-00001-of-0000N.safetensors` and the index. Tensors come in the declared order; one shard is open at a time and
-/// each is complete under its name before the next begins, so a job that was stopped can go on at `firstShard`.
+/// each is complete under its name before the next begins.
 package final class ShardedWriter {
     /// The file names, in order.
     package let shardNames: [String]
@@ -12,7 +12,8 @@ package final class ShardedWriter {
 
     private let folder: String
     private let metadata: [(String, String)]
-    private var position: Int
+    /// The shard in work.
+    private var position = 0
     private var writer: SafetensorsWriter?
     private var current = 0
     private var currentBytes = 0
@@ -21,10 +22,8 @@ package final class ShardedWriter {
     ///
     /// - Parameters:
     ///   - maxShardBytes: the data of one shard; a single tensor above it gets a shard of its own.
-    ///   - firstShard: the number of shards that are complete on disk already and are left alone.
     package init(
-        folder: String, tensors: [TensorLayout], maxShardBytes: Int, metadata: [(String, String)] = [("format", "pt")],
-        firstShard: Int = 0
+        folder: String, tensors: [TensorLayout], maxShardBytes: Int, metadata: [(String, String)] = [("format", "pt")]
     ) {
         var shards: [[TensorLayout]] = [[]]
         var bytes = 0
@@ -40,7 +39,6 @@ package final class ShardedWriter {
         shardNames = Self.names(shards.count)
         self.folder = folder
         self.metadata = metadata
-        position = firstShard
     }
 
     /// Appends a whole tensor, which must be the next one declared.

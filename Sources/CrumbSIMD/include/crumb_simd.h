@@ -133,7 +133,7 @@ void crumb_gemm_panel(
     bool accumulate);
 
 /// Panel of a packed matrix: P[k][j] = W[32 tile + j][first_channel + k] in the matrix's channel order, k < depth,
-/// outliers included. The channels lie in one segment; first_channel and depth are multiples of 64.
+/// outliers included. The channels lie in one segment; first_channel and depth are multiples of 32.
 void crumb_fill_panel_packed(
     const crumb_packed_shape *shape, const void *records, size_t tile, size_t first_channel, size_t depth,
     float *panel);

@@ -34,6 +34,9 @@ final class Console: Sendable {
     /// Redraws are at least this many seconds apart, so that a terminal over a slow line is not flooded.
     private static let redrawInterval = 0.1
 
+    /// Work that is done sooner than this shows no progress at all.
+    private static let patience = 1.0
+
     /// The remarks are shown unless `--quiet`.
     let showsRemarks: Bool
 
@@ -84,6 +87,7 @@ final class Console: Sendable {
                 state.started = now
                 state.startFraction = progress.fraction
             }
+            guard now - (state.started ?? now) >= Self.patience else { return }
             let line = ProgressLine(
                 label: progress.label, fraction: progress.fraction, startFraction: state.startFraction,
                 elapsedSeconds: now - (state.started ?? now))

@@ -77,6 +77,14 @@ enum Program {
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, inputPath, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, running.output, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, running.errors, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        // Tests run on threads that block signals, and a child would inherit that.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         let arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
         let inherited = ["PATH", "HOME", "LD_LIBRARY_PATH"].compactMap { (name: String) in
             getenv(name).map { "\(name)=\(String(cString: $0))" }
@@ -84,7 +92,7 @@ enum Program {
         let variables: [UnsafeMutablePointer<CChar>?] = (inherited + environment).map { strdup($0) } + [nil]
         defer { (arguments + variables).forEach { free($0) } }
         var process = pid_t()
-        let failed = posix_spawn(&process, command[0], &actions, nil, arguments, variables)
+        let failed = posix_spawn(&process, command[0], &actions, &attributes, arguments, variables)
         try #require(failed == 0, "\(command[0]) cannot be started: \(String(cString: strerror(failed)))")
         return Running(process: process, outputPath: running.output, errorsPath: running.errors)
     }
