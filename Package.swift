@@ -14,70 +14,79 @@ let strict: [SwiftSetting] = [
 /// rooms work on raw buffers throughout, where the mark would stand on every line and say nothing.
 let guarded: [SwiftSetting] = strict + [.strictMemorySafety()]
 
-enum Kind { case c, swift, guarded }
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
+/// A target of the data's way, its settings, and what it imports: rooms by name without "Crumb", and products.
+struct Room {
+    enum Kind { case c, swift, guarded, program }
+
+    let name: String
+    let kind: Kind
+    let dependencies: [Target.Dependency]
+
+    init(_ name: String, _ kind: Kind, _ rooms: [String] = [], _ products: [Target.Dependency] = []) {
+        self.name = name
+        self.kind = kind
+        dependencies = rooms.map { .target(name: "Crumb" + $0) } + products
+    }
+
+    var target: Target {
+        switch kind {
+        case .c: .target(name: name, dependencies: dependencies, cSettings: [.unsafeFlags(["-O3"])])
+        case .swift: .target(name: name, dependencies: dependencies, swiftSettings: strict)
+        case .guarded: .target(name: name, dependencies: dependencies, swiftSettings: guarded)
+        case .program: .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+        }
+    }
+}
 
 /// One row per room, in the direction of the data: a room imports only from rows above its own.
 /// `Scripts/check-imports` holds the sources to this table.
-let rooms: [(name: String, kind: Kind, dependencies: [Target.Dependency])] = [
-    ("CrumbABI", .c, []),
-    ("CrumbSIMD", .c, ["CrumbABI"]),
-    ("CrumbJSON", .guarded, []),
-    ("CrumbThreads", .swift, []),
-    ("CrumbTensor", .swift, []),
-    ("CrumbReport", .swift, []),
-    ("CrumbTokenizer", .guarded, ["CrumbJSON"]),
-    ("CrumbTemplate", .guarded, ["CrumbJSON"]),
-    ("CrumbBLAS", .swift, []),
-    ("CrumbPacked", .swift, ["CrumbABI", "CrumbTensor"]),
-    ("CrumbFormats", .guarded, ["CrumbJSON", "CrumbTensor", .product(name: "Crypto", package: "swift-crypto")]),
-    ("CrumbQuant", .swift, ["CrumbABI", "CrumbBLAS", "CrumbPacked", "CrumbTensor", "CrumbThreads"]),
-    ("CrumbModel", .swift, ["CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbPacked", "CrumbTensor"]),
-    ("CrumbCPU", .swift, [
-        "CrumbABI", "CrumbFormats", "CrumbModel", "CrumbPacked", "CrumbSIMD", "CrumbTensor", "CrumbThreads",
-    ]),
-    ("CrumbEngine", .swift, [
-        "CrumbABI", "CrumbCPU", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTemplate", "CrumbTensor",
-        "CrumbThreads", "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
-    ]),
-    ("CrumbEval", .swift, [
-        "CrumbABI", "CrumbCPU", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbSIMD",
-        "CrumbTensor", "CrumbThreads",
-    ]),
-    ("CrumbPipeline", .swift, [
-        "CrumbABI", "CrumbBLAS", "CrumbCPU", "CrumbEngine", "CrumbEval", "CrumbFormats", "CrumbJSON", "CrumbModel",
-        "CrumbPacked", "CrumbQuant", "CrumbTensor", "CrumbThreads", "CrumbTokenizer",
-        .product(name: "Logging", package: "swift-log"),
-    ]),
+let rooms: [Room] = [
+    Room("CrumbABI", .c),
+    Room("CrumbSIMD", .c, ["ABI"]),
+    Room("CrumbJSON", .guarded),
+    Room("CrumbThreads", .swift),
+    Room("CrumbTensor", .swift),
+    Room("CrumbReport", .swift),
+    Room("CrumbBLAS", .swift),
+    Room("CrumbTokenizer", .guarded, ["JSON"]),
+    Room("CrumbTemplate", .guarded, ["JSON"]),
+    Room("CrumbPacked", .swift, ["ABI", "Tensor"]),
+    Room("CrumbFormats", .guarded, ["JSON", "Tensor"]),
+    Room("CrumbDigest", .swift, ["Formats"], [crypto]),
+    Room("CrumbQuant", .swift, ["ABI", "BLAS", "Packed", "Tensor", "Threads"]),
+    Room("CrumbModel", .swift, ["Formats", "JSON", "Packed", "Tensor"]),
+    Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
+    Room(
+        "CrumbEngine", .swift,
+        ["ABI", "CPU", "Digest", "Formats", "JSON", "Model", "Packed", "Template", "Tensor", "Threads", "Tokenizer"],
+        [logging]),
+    Room("CrumbEval", .swift, ["Engine", "Model", "SIMD", "Tensor", "Threads"]),
+    Room(
+        "CrumbPipeline", .swift,
+        [
+            "ABI", "BLAS", "Digest", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Quant", "Tensor",
+            "Threads", "Tokenizer",
+        ],
+        [logging]),
+    Room(
+        "crumb", .program,
+        [
+            "ABI", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Pipeline", "Quant", "Report", "Tensor",
+            "Threads", "Tokenizer",
+        ],
+        [logging, .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 ]
 
-/// The rooms that have tests of their own, with what these tests use beside the room.
-let tests: [(room: String, others: [Target.Dependency])] = [
-    ("CrumbJSON", []),
-    ("CrumbReport", []),
-    ("CrumbTokenizer", ["CrumbJSON"]),
-    ("CrumbTemplate", ["CrumbJSON"]),
-    ("CrumbSIMD", ["CrumbABI"]),
-    ("CrumbPacked", ["CrumbABI", "CrumbTensor"]),
-    ("CrumbThreads", []),
-    ("CrumbFormats", ["CrumbJSON", "CrumbTensor"]),
-    ("CrumbQuant", ["CrumbABI", "CrumbBLAS", "CrumbPacked", "CrumbThreads"]),
-    ("CrumbModel", ["CrumbFormats", "CrumbJSON", "CrumbTensor"]),
-    ("CrumbCPU", [
-        "CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTensor", "CrumbThreads",
-    ]),
-    ("CrumbEngine", [
-        "CrumbABI", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbTemplate", "CrumbTensor",
-        "CrumbThreads", "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
-    ]),
-    ("CrumbEval", [
-        "CrumbCPU", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbTensor", "CrumbThreads",
-        "CrumbTokenizer", .product(name: "Logging", package: "swift-log"),
-    ]),
-    ("CrumbPipeline", [
-        "CrumbABI", "CrumbEngine", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked", "CrumbThreads",
-        .product(name: "Logging", package: "swift-log"),
-    ]),
-]
+/// The tests of a room, and what they import beside it.
+func tests(_ room: String, _ others: [String] = [], _ products: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: room + "Tests",
+        dependencies: [.target(name: room), "CrumbTestSupport"] + others.map { .target(name: "Crumb" + $0) } + products,
+        swiftSettings: strict)
+}
 
 let package = Package(
     name: "crumb",
@@ -87,32 +96,33 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
-    targets: rooms.map { room in
-        switch room.kind {
-        case .c: .target(name: room.name, dependencies: room.dependencies, cSettings: [.unsafeFlags(["-O3"])])
-        case .swift: .target(name: room.name, dependencies: room.dependencies, swiftSettings: strict)
-        case .guarded: .target(name: room.name, dependencies: room.dependencies, swiftSettings: guarded)
-        }
-    } + [
-        .executableTarget(
-            name: "crumb",
-            dependencies: [
-                "CrumbABI", "CrumbEngine", "CrumbEval", "CrumbFormats", "CrumbJSON", "CrumbModel", "CrumbPacked",
-                "CrumbPipeline", "CrumbQuant", "CrumbReport", "CrumbTensor", "CrumbThreads", "CrumbTokenizer",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
-            ],
-            swiftSettings: strict),
-        .testTarget(
-            name: "CommandTests", dependencies: ["crumb", "CrumbFormats", "CrumbJSON"], swiftSettings: strict),
+    targets: rooms.map(\.target) + [
         .target(
             name: "CrumbTestSupport", dependencies: ["CrumbFormats", "CrumbJSON", "CrumbTensor"],
             path: "Tests/CrumbTestSupport", swiftSettings: strict),
-    ] + tests.map { test in
+        tests("CrumbJSON"),
+        tests("CrumbThreads"),
+        tests("CrumbReport"),
+        tests("CrumbTokenizer", ["JSON"]),
+        tests("CrumbTemplate", ["JSON"]),
+        tests("CrumbSIMD", ["ABI"]),
+        tests("CrumbPacked", ["ABI", "Tensor"]),
+        tests("CrumbFormats", ["JSON", "Tensor"]),
+        tests("CrumbDigest", ["Formats"]),
+        tests("CrumbQuant", ["ABI", "BLAS", "Packed", "Threads"]),
+        tests("CrumbModel", ["Formats", "JSON", "Tensor"]),
+        tests("CrumbCPU", ["ABI", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"]),
+        tests(
+            "CrumbEngine",
+            ["ABI", "Digest", "Formats", "JSON", "Model", "Packed", "Template", "Tensor", "Threads", "Tokenizer"],
+            [logging]),
+        tests(
+            "CrumbEval", ["CPU", "Engine", "Formats", "JSON", "Model", "Tensor", "Threads", "Tokenizer"], [logging]),
+        tests(
+            "CrumbPipeline", ["ABI", "Engine", "Formats", "JSON", "Model", "Packed", "Threads"], [logging]),
         .testTarget(
-            name: test.room + "Tests",
-            dependencies: [.target(name: test.room), "CrumbTestSupport"] + test.others, swiftSettings: strict)
-    },
+            name: "CommandTests", dependencies: ["crumb", "CrumbFormats", "CrumbJSON"], swiftSettings: strict),
+    ],
     swiftLanguageModes: [.v6]
 )
 

@@ -15,6 +15,7 @@ import sys
 import jinja2
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "template"))
 import language  # noqa: E402
 import chats  # noqa: E402

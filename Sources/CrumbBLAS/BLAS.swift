@@ -5,14 +5,16 @@ import Glibc
 /// Every call runs on the calling thread alone: callers split their work into fixed pieces, so results are the same
 /// bits whatever the number of threads. Matrices are row-major.
 package struct BLAS: Sendable {
-    private typealias SGEMM = @convention(c) (
-        Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>?, Int32, UnsafePointer<Float>?, Int32,
-        Float, UnsafeMutablePointer<Float>?, Int32
-    ) -> Void
-    private typealias SPOTRF = @convention(c) (
-        UnsafePointer<CChar>?, UnsafePointer<Int32>?, UnsafeMutablePointer<Float>?, UnsafePointer<Int32>?,
-        UnsafeMutablePointer<Int32>?
-    ) -> Void
+    private typealias SGEMM =
+        @convention(c) (
+            Int32, Int32, Int32, Int32, Int32, Int32, Float, UnsafePointer<Float>?, Int32, UnsafePointer<Float>?, Int32,
+            Float, UnsafeMutablePointer<Float>?, Int32
+        ) -> Void
+    private typealias SPOTRF =
+        @convention(c) (
+            UnsafePointer<CChar>?, UnsafePointer<Int32>?, UnsafeMutablePointer<Float>?, UnsafePointer<Int32>?,
+            UnsafeMutablePointer<Int32>?
+        ) -> Void
     private typealias SetThreads = @convention(c) (Int32) -> Void
     private typealias CoreName = @convention(c) () -> UnsafePointer<CChar>?
 
@@ -34,7 +36,7 @@ package struct BLAS: Sendable {
         // OpenBLAS reads both when it is loaded. Releases before 0.3.29 do not know AMD processors with AVX-512 and
         // take their AVX2 kernels: 205 instead of 400 GFLOP/s in sgemm on two Zen 5 cores with 0.3.21.
         setenv("OPENBLAS_NUM_THREADS", "1", 1)
-        if Self.isAMDWithAVX512 { setenv("OPENBLAS_CORETYPE", "SkylakeX", 0) }
+        if Self.isAMDWithAVX512 { setenv("OPENBLAS_CORETYPE", "SkylakeX", 1) }
         var handle: UnsafeMutableRawPointer?
         for name in Self.names where handle == nil { handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) }
         guard let handle else { throw .notFound(Self.names) }

@@ -123,27 +123,29 @@ struct KernelMatrix {
         if case .packed(let shape) = layout { shape.orderCount } else { columns }
     }
 
-    /// Y = or += X W^T for the rows of one tile, bias included. `y` is (m, stride), its pointer that of row 0 of W.
+    /// Y = or += X W^T for the rows of some tiles, bias included. `y` is (m, stride), its pointer that of row 0 of W.
     func multiplySlabs(
-        tile: Int, slabs: UnsafePointer<Float>, m: Int, scratch: UnsafeMutableRawPointer,
+        tiles: Range<Int>, slabs: UnsafePointer<Float>, m: Int, scratch: UnsafeMutableRawPointer,
         y: UnsafeMutablePointer<Float>, stride: Int, adding: Bool
     ) {
         switch layout {
         case .packed(var shape):
-            crumb_gemm_packed_tile(&shape, data, tile, slabs, m, scratch, y, stride, adding)
+            crumb_gemm_packed(
+                &shape, data, tiles.lowerBound, tiles.upperBound, slabs, m, scratch, y, stride, adding)
         case .dense(let type, let rowBytes):
-            crumb_gemm_dense_tile(
-                type, data, rowBytes, rows, columns, tile, slabs, m, scratch, y, stride, adding)
+            crumb_gemm_dense(
+                type, data, rowBytes, rows, columns, tiles.lowerBound, tiles.upperBound, slabs, m, scratch, y, stride,
+                adding)
         case .grouped(let bits, let scales):
-            crumb_gemm_grouped_tile(
-                bits, data, scales, rows, columns, tile, slabs, m, scratch, y, stride, adding)
+            crumb_gemm_grouped(
+                bits, data, scales, rows, columns, tiles.lowerBound, tiles.upperBound, slabs, m, scratch, y, stride,
+                adding)
         }
         guard let bias else { return }
-        let first = tile * Self.tileRows
-        let count = min(Self.tileRows, rows - first)
+        let (first, last) = (tiles.lowerBound * Self.tileRows, min(tiles.upperBound * Self.tileRows, rows))
         for token in 0..<m {
-            let row = y + token * stride + first
-            for n in 0..<count { row[n] += bias[first + n] }
+            let row = y + token * stride
+            for n in first..<last { row[n] += bias[n] }
         }
     }
 }

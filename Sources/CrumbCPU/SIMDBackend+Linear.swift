@@ -39,14 +39,8 @@ extension SIMDBackend {
         // Several jobs for each thread, so that a thread that was held up does not keep the others waiting.
         let jobs = min(tiles, 8 * workers.count)
         workers.run(jobs: jobs) { job in
-            let all = tiles * job / jobs..<tiles * (job + 1) / jobs
-            var before = 0
-            for product in products {
+            forEachPart(of: products, tiles * job / jobs..<tiles * (job + 1) / jobs) { product, mine in
                 let matrix = product.matrix
-                let part = all.clamped(to: before..<before + matrix.tiles)
-                let mine = part.lowerBound - before..<part.upperBound - before
-                before += matrix.tiles
-                if mine.isEmpty { continue }
                 let inputBytes = roundedToLine(matrix.vectorInputBytes)
                 // Tile by tile, so that further tokens find the weights in the cache.
                 let step = tokens == 1 ? mine.count : 1
@@ -89,22 +83,31 @@ extension SIMDBackend {
         return prepared
     }
 
-    /// Many tokens: X is cut into slabs, then each tile of output features is one job.
+    /// Splits tiles, counted through all matrices, by matrix: `body` gets the tiles of each that has any.
+    private func forEachPart(
+        of products: UnsafeMutableBufferPointer<Product>, _ all: Range<Int>, _ body: (Product, Range<Int>) -> Void
+    ) {
+        var before = 0
+        for product in products {
+            let part = all.clamped(to: before..<before + product.matrix.tiles)
+            if !part.isEmpty { body(product, part.lowerBound - before..<part.upperBound - before) }
+            before += product.matrix.tiles
+        }
+    }
+
+    /// Many tokens: X is cut into slabs, then a few tiles of output features are one job.
     private func multiplySlabs(
         _ products: UnsafeMutableBufferPointer<Product>, _ input: FloatMatrix, into output: FloatMatrix, adding: Bool
     ) {
         let slabs = fillSlabs(products, input)
         let tiles = products.reduce(0) { $0 + $1.matrix.tiles }
-        workers.run(jobs: tiles, scratchBytes: crumb_gemm_scratch_bytes()) { job, scratch in
-            var tile = job
-            for product in products {
-                if tile < product.matrix.tiles {
-                    product.matrix.multiplySlabs(
-                        tile: tile, slabs: (slabs + product.input).assumingMemoryBound(to: Float.self), m: input.rows,
-                        scratch: scratch, y: output.base + product.column, stride: output.stride, adding: adding)
-                    return
-                }
-                tile -= product.matrix.tiles
+        // As many tiles as share a read of X, where that leaves several jobs for each thread.
+        let step = max(1, min(Int(CRUMB_GEMM_TILES), tiles / (4 * workers.count)))
+        workers.run(jobs: (tiles + step - 1) / step, scratchBytes: crumb_gemm_scratch_bytes()) { job, scratch in
+            forEachPart(of: products, job * step..<min((job + 1) * step, tiles)) { product, mine in
+                product.matrix.multiplySlabs(
+                    tiles: mine, slabs: (slabs + product.input).assumingMemoryBound(to: Float.self), m: input.rows,
+                    scratch: scratch, y: output.base + product.column, stride: output.stride, adding: adding)
             }
         }
     }

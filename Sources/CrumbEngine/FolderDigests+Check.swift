@@ -1,3 +1,4 @@
+import CrumbDigest
 import CrumbFormats
 import Glibc
 

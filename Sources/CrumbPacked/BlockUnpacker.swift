@@ -38,7 +38,9 @@ package enum BlockUnpacker {
     ) throws(PackedError) {
         for index in 0..<2 * Int(CRUMB_TILE_ROWS) {
             let bits = halfword(record, Int(shape.row_scales_offset) + index * 2)
-            guard Float16(bitPattern: bits).isFinite else { throw PackedError("\(name) has a row scale that is not finite") }
+            guard Float16(bitPattern: bits).isFinite else {
+                throw PackedError("\(name) has a row scale that is not finite")
+            }
         }
         for pool in shape.outlierPools {
             for entry in pool.entry..<pool.entry + pool.entries {

@@ -19,7 +19,8 @@ package final class ChannelOrder: Sendable {
     ) -> Result<ChannelOrder, PackedError> {
         let columns = shape.k
         guard channels.count == shape.orderCount else {
-            return .failure(PackedError("an order of \(channels.count) entries stands where \(shape.orderCount) belong"))
+            return .failure(
+                PackedError("an order of \(channels.count) entries stands where \(shape.orderCount) belong"))
         }
         let padding = UInt16(CRUMB_PADDING_CHANNEL)
         var seen = [Bool](repeating: false, count: columns)

@@ -70,7 +70,8 @@ package struct BudgetPlan: Sendable {
     /// Bytes of a layer's records and orders.
     private static func bytes(_ layer: [Projection: crumb_packed_shape]) -> Int {
         inputGroups.reduce(0) { sum, group in
-            group.reduce(sum) { $0 + (layer[$1]?.byteCount ?? 0) } + (group.first.flatMap { layer[$0]?.orderCount } ?? 0) * 2
+            group.reduce(sum) { $0 + (layer[$1]?.byteCount ?? 0) }
+                + (group.first.flatMap { layer[$0]?.orderCount } ?? 0) * 2
         }
     }
 
@@ -145,7 +146,8 @@ private struct Steps {
                 outliersPerTile: outliersPerTile)
         else {
             throw PipelineError(
-                "\(projection.name) is \(rows) x \(columns), which the packed format cannot hold (at most 65534 inputs)")
+                "\(projection.name) is \(rows) x \(columns), which the packed format cannot hold (at most 65534 inputs)"
+            )
         }
         return shape
     }

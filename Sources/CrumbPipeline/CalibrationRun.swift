@@ -168,25 +168,30 @@ package final class CalibrationRun {
         } catch {
             throw PipelineError("\(name): \(error)")
         }
-        return try projections.map { projection in
-            let weight = forward.weights.layers[layer][projection]
-            guard let shape = plan.shapes[layer][projection] else {
-                throw PipelineError("\(weight.name) has no place in the budget")
+        let sources = projections.compactMap { projection in
+            plan.shapes[layer][projection].map { shape in
+                MatrixQuantizer.Source(weights: source(forward.weights.layers[layer][projection]), shape: shape)
             }
-            let result: QuantizedLayerMatrix
-            do {
-                let (matrix, error) = try quantizer.quantize(source(weight), shape: shape, order: order, factor: factor)
-                let records = try BlockPacker.pack(matrix).tensor(
-                    weight.name + ".weight", .u8, [Int(shape.segments), shape.rowTiles, shape.recordBytes])
-                let packed = try PackedMatrix(shape: shape, records: records, order: order)
-                result = QuantizedLayerMatrix(projection: projection, packed: packed, error: error)
-            } catch {
-                throw PipelineError("\(weight.name): \(error)")
-            }
-            replace(projection, layer, result.packed)
-            try done(projection)
-            return result
         }
+        let results: [QuantizedLayerMatrix]
+        do {
+            results = try zip(projections, quantizer.quantize(sources, order: order, factor: factor)).map {
+                let (matrix, error) = $1
+                let shape = matrix.shape
+                let records = try BlockPacker.pack(matrix).tensor(
+                    forward.weights.layers[layer][$0].name + ".weight", .u8,
+                    [Int(shape.segments), shape.rowTiles, shape.recordBytes])
+                let packed = try PackedMatrix(shape: shape, records: records, order: order)
+                return QuantizedLayerMatrix(projection: $0, packed: packed, error: error)
+            }
+        } catch {
+            throw PipelineError("\(name): \(error)")
+        }
+        for result in results {
+            replace(result.projection, layer, result.packed)
+            try done(result.projection)
+        }
+        return results
     }
 
     /// The source's weights as fp32, (N, K).
@@ -195,9 +200,10 @@ package final class CalibrationRun {
         return [Float](unsafeUninitializedCapacity: view.count) { buffer, count in
             guard let base = buffer.baseAddress else { return }
             let target = DisjointRows(base: base)
-            pool.run(count: view.rows) { n in 
+            pool.run(count: view.rows) { n in
                 Dequantizer.dequantizeRow(
-                    view, n, into: UnsafeMutableBufferPointer(start: target.base + n * view.columns, count: view.columns))
+                    view, n,
+                    into: UnsafeMutableBufferPointer(start: target.base + n * view.columns, count: view.columns))
             }
             count = view.count
         }
@@ -205,7 +211,8 @@ package final class CalibrationRun {
 
     private func replace(_ projection: Projection, _ layer: Int, _ packed: PackedMatrix) {
         let old = forward.weights.layers[layer][projection]
-        forward.weights.layers[layer][projection] = LinearWeight(name: old.name, storage: .packed(packed), bias: old.bias)
+        forward.weights.layers[layer][projection] = LinearWeight(
+            name: old.name, storage: .packed(packed), bias: old.bias)
     }
 }
 

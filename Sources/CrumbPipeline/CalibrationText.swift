@@ -60,7 +60,8 @@ struct CalibrationText {
             // Half a window of each counts, so as many tokens are measured as with a file.
             let held = Self.heldOutWindows * Self.fileContext / Self.ownContext
             var failure: (any Error)?
-            let written = try source.sampleBatch(sequences: wanted + held, tokens: context, seed: options.seed) { share in
+            let written = try source.sampleBatch(sequences: wanted + held, tokens: context, seed: options.seed) {
+                share in
                 do { try progress(share) } catch { failure = error }
                 return failure != nil
             }

@@ -150,7 +150,7 @@ final class FolderWriter {
         do {
             result = try GroupedQuantizer(bits: bits, pool: source.pool).quantize(
                 name: name, scalesName: scalesName, rows: view.rows, columns: view.columns
-            ) { n, row in 
+            ) { n, row in
                 Dequantizer.dequantizeRow(view, n, into: UnsafeMutableBufferPointer(start: row, count: view.columns))
             }
         } catch {

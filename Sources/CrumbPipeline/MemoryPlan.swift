@@ -17,20 +17,28 @@ package struct MemoryPlan: Sendable {
     ///   - tokens: Calibration tokens.
     ///   - sequence: Tokens of the longest piece of text.
     package init(
-        _ configuration: ModelConfiguration, plan: BudgetPlan, sourceBytes: Int, tokens: Int, sequence: Int, threads: Int
+        _ configuration: ModelConfiguration, plan: BudgetPlan, sourceBytes: Int, tokens: Int, sequence: Int,
+        threads: Int
     ) {
         let float = MemoryLayout<Float>.size
         let shapes = plan.shapes.flatMap(\.values)
         let widest = shapes.map(\.orderCount).max() ?? 0
         let activations = tokens * (configuration.hiddenSize + configuration.queryFeatures) * float
         let statistics = InputStatistics.byteCount(channels: widest) + ErrorFactor.byteCount(positions: widest)
-        let matrix = shapes.map { $0.n * $0.k * float }.max() ?? 0
-        let work = shapes.map { MatrixQuantizer.workingBytes(shape: $0, threads: threads) }.max() ?? 0
+        // The matrices that share an input are in work together: their fp32 weights and their codes.
+        let work =
+            plan.shapes.flatMap { layer in
+                BudgetPlan.inputGroups.map { group in
+                    let shapes = group.compactMap { layer[$0] }
+                    return MatrixQuantizer.workingBytes(shapes: shapes, threads: threads)
+                }
+            }.max() ?? 0
         let layer = (plan.shapes.first ?? [:]).values.reduce(0) { $0 + $1.byteCount }
         let widestProjection = max(
             2 * configuration.intermediateSize, configuration.queryFeatures + 2 * configuration.keyValueFeatures)
         // Inputs, gate and up, their product, and the backend's copies of an input in a matrix's order.
-        let scratch = sequence * (3 * configuration.hiddenSize + widestProjection + 3 * configuration.intermediateSize) * float
+        let scratch =
+            sequence * (3 * configuration.hiddenSize + widestProjection + 3 * configuration.intermediateSize) * float
         let cache = sequence * 2 * configuration.keyValueFeatures * 2 * configuration.numHiddenLayers
         // The head is measured on blocks of a few hundred tokens.
         let logits = 512 * configuration.vocabSize * float
@@ -38,7 +46,7 @@ package struct MemoryPlan: Sendable {
             ("source weights", sourceBytes),
             ("calibration activations", activations),
             ("statistics of one input", statistics),
-            ("one matrix in work", matrix + work),
+            ("matrices in work", work),
             ("one packed layer", 2 * layer),
             ("forward pass", scratch + cache + logits),
             ("program and tokenizer", 256 << 20),

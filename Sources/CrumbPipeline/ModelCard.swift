@@ -20,7 +20,7 @@ enum ModelCard {
             "---", "library_name: crumb", "tags: [quantized, 2-bit, 4-bit]", "---", "",
             "# \(facts.name), quantized by Crumb", "",
             "The linear layers have 2-, 4- and 16-bit weights inside each matrix: "
-                + "**\(rounded(summary.bitsPerWeight, 3)) bits per weight**, codes, scales, outliers and orders included.",
+                + "**\(rounded(summary.bitsPerWeight, 3)) bits per weight**, everything of theirs included.",
             "", "| | |", "|---|---|", "| source | `\(facts.source)` |",
             "| linear layers | \(summary.linearWeights) weights in \(summary.linearBytes) bytes |",
             "| embedding and head | \(summary.embeddingBits) and \(summary.headBits) bits |",

@@ -43,7 +43,8 @@ package struct QuantizationOptions: Sendable {
         func require(_ holds: Bool, _ sentence: @autoclosure () -> String) throws {
             if !holds { throw PipelineError(sentence()) }
         }
-        try require(bits >= 2.2 && bits <= 5, "--bits is \(bits), but the format spends between 2.2 and 5 bits per weight")
+        try require(
+            bits >= 2.2 && bits <= 5, "--bits is \(bits), but the format spends between 2.2 and 5 bits per weight")
         if let share = fourBitShare {
             try require((0...1).contains(share), "--four-bit-share is \(share), but a share lies between 0 and 1")
         }

@@ -60,7 +60,8 @@ package struct QuantizationRun {
         announce(
             [
                 "\(source.configuration.modelType), \(source.configuration.numHiddenLayers) layers, "
-                    + "\(plan.linearWeights) weights in linear layers -> \(ModelCard.rounded(plan.bitsPerWeight, 3)) bits each",
+                    + "\(plan.linearWeights) weights in linear layers, "
+                    + "\(ModelCard.rounded(plan.bitsPerWeight, 3)) bits each",
                 "calibration: \(text.description)", "memory:",
             ] + memory.lines)
         try memory.check(limit: options.maxMemoryBytes)

@@ -6,7 +6,8 @@ import CrumbJSON
 enum TokenizerFolder {
     /// Files of a Hugging Face folder that belong to its tokenizer or its defaults; those there are copied as they are.
     private static let copied = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "chat_template.jinja",
         "generation_config.json", "LICENSE",
     ]
     /// Larger than any tokenizer.

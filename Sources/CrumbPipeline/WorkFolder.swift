@@ -24,7 +24,8 @@ final class WorkFolder {
     init(path: String, fingerprint: JSONObject, resume: Bool, layers: Int) throws {
         self.path = path
         if mkdir(path, 0o755) != 0, errno != EEXIST {
-            throw PipelineError("\(path): the folder for work in progress cannot be made: \(String(cString: strerror(errno)))")
+            throw PipelineError(
+                "\(path): the folder for work in progress cannot be made: \(String(cString: strerror(errno)))")
         }
         lock = open(FileSystem.join(path, "lock"), O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
         guard lock >= 0 else {

@@ -5,8 +5,8 @@ extension ChannelOrder {
     /// The order that puts the channels of each segment in falling order of the Hessian's diagonal, padding last,
     /// for matrices of `shape`.
     ///
-    /// Sorting by sensitivity makes the 4-bit region a prefix of every row and groups channels of like importance; it is
-    /// the largest single gain in accuracy at equal bits. Ties keep the source's order.
+    /// Sorting by sensitivity makes the 4-bit region a prefix of every row and groups channels of like importance; it
+    /// is the largest single gain in accuracy at equal bits. Ties keep the source's order.
     package static func sorted(by statistics: InputStatistics, shape: crumb_packed_shape) -> ChannelOrder {
         let segments = Int(shape.segments)
         let columns = shape.segmentColumns

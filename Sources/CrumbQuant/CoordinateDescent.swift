@@ -8,7 +8,7 @@ import CrumbBLAS
 extension RowBlock {
     func descend(_ factor: ErrorFactor, passes: Int, blas: BLAS) {
         guard passes > 0 else { return }
-        let changes = UnsafeMutablePointer<Float>.allocate(capacity: group * rows)
+        let changes = UnsafeMutablePointer<Float>.allocate(capacity: Self.span * rows)
         let work = UnsafeMutablePointer<Float>.allocate(capacity: 3 * rows)
         defer {
             changes.deallocate()
@@ -16,12 +16,19 @@ extension RowBlock {
         }
         computeGradient(factor, blas: blas)
         for pass in 0..<passes {
-            for index in 0..<groups {
-                changes.initialize(repeating: 0, count: group * rows)
-                improveScale(group: index, factor, changes: changes, work: work)
-                for channel in 0..<group { improveChannel(index * group + channel, factor, changes: changes) }
-                // What the group's channels saw at once, the other channels see now.
-                spread(changes, group: index, factor, blas: blas)
+            for start in stride(from: 0, to: positions, by: Self.span) {
+                let end = min(start + Self.span, positions)
+                changes.initialize(repeating: 0, count: Self.span * rows)
+                for first in stride(from: start, to: end, by: group) {
+                    let own = changes + (first - start) * rows
+                    improveScale(group: first / group, factor, changes: own, work: work)
+                    for channel in first..<first + group { improveChannel(channel, factor, changes: own) }
+                    // What the group's channels saw at once, its neighbours see now, and all others after the span.
+                    spread(own, of: first..<first + group, into: start..<first, factor, blas: blas)
+                    spread(own, of: first..<first + group, into: first + group..<end, factor, blas: blas)
+                }
+                spread(changes, of: start..<end, into: 0..<start, factor, blas: blas)
+                spread(changes, of: start..<end, into: end..<positions, factor, blas: blas)
             }
             if pass + 1 < passes { improveRowScales(factor, blas: blas) }
         }
@@ -38,14 +45,16 @@ extension RowBlock {
             k: positions)
     }
 
-    /// G -= H[:, group] changes for all channels outside the group; inside it `apply` has done so already.
-    private func spread(_ changes: UnsafePointer<Float>, group index: Int, _ factor: ErrorFactor, blas: BLAS) {
-        let first = index * group
-        for (start, end) in [(0, first), (first + group, positions)] where end > start {
-            blas.multiply(
-                factor.hessian + start * positions + first, lda: positions, changes, ldb: rows,
-                into: scratch + start * rows, ldc: rows, m: end - start, n: rows, k: group, alpha: -1, beta: 1)
-        }
+    /// G -= H[others, channels] changes.
+    private func spread(
+        _ changes: UnsafePointer<Float>, of channels: Range<Int>, into others: Range<Int>, _ factor: ErrorFactor,
+        blas: BLAS
+    ) {
+        guard !others.isEmpty else { return }
+        blas.multiply(
+            factor.hessian + others.lowerBound * positions + channels.lowerBound, lda: positions, changes, ldb: rows,
+            into: scratch + others.lowerBound * rows, ldc: rows, m: others.count, n: rows, k: channels.count,
+            alpha: -1, beta: 1)
     }
 
     /// Adds `delta` (R values) to the channel's quantized weights and takes it out of G within its group.
@@ -164,7 +173,8 @@ extension RowBlock {
                 blas.multiply(
                     factor.hessian + first, lda: positions, direction + first * rows, ldb: rows, into: image,
                     ldc: rows, m: positions, n: rows, k: width)
-                moveRowScale(rowScales + (segment * 2 + region) * rows, direction, image, channels: first..<first + width)
+                moveRowScale(
+                    rowScales + (segment * 2 + region) * rows, direction, image, channels: first..<first + width)
             }
         }
     }
@@ -187,7 +197,9 @@ extension RowBlock {
             scale[row] = new
             return step
         }
-        for i in channels.lowerBound * rows..<channels.upperBound * rows { quantized[i] += steps[i % rows] * direction[i] }
+        for i in channels.lowerBound * rows..<channels.upperBound * rows {
+            quantized[i] += steps[i % rows] * direction[i]
+        }
         for i in 0..<positions * rows { scratch[i] -= steps[i % rows] * image[i] }
     }
 }

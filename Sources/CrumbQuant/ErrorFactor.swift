@@ -5,8 +5,8 @@ package import CrumbPacked
 /// H in the order of a packed matrix, and its factorization H = M D M^T with M unit upper triangular.
 ///
 /// With e = w - q the loss of a row is sum_j D_j (e_j + sum_{k<j} e_k M_kj)^2: going through the channels in order,
-/// each q_j is best chosen for w_j + sum_{k<j} e_k M_kj (LDLQ; the same codes as GPTQ without an inverse). Shared by all
-/// matrices with the same input.
+/// each q_j is best chosen for w_j + sum_{k<j} e_k M_kj (LDLQ; the same codes as GPTQ without an inverse). Shared by
+/// all matrices with the same input.
 package final class ErrorFactor {
     /// P: permuted channels over all segments, padding included.
     package let positions: Int

@@ -9,32 +9,48 @@ extension RowBlock {
     func chooseCodes(_ factor: ErrorFactor, feedback: Bool, blas: BLAS) {
         let targets = scratch
         targets.update(from: weights, count: positions * rows)
-        let errors = UnsafeMutablePointer<Float>.allocate(capacity: group * rows)
-        errors.initialize(repeating: 0, count: group * rows)
+        let errors = UnsafeMutablePointer<Float>.allocate(capacity: Self.span * rows)
+        errors.initialize(repeating: 0, count: Self.span * rows)
         var scales = ScaleScratch(rows: rows)
         defer {
             errors.deallocate()
             scales.deallocate()
         }
-        for index in 0..<groups {
-            let first = index * group
-            chooseScaleCodes(group: index, targets: targets + first * rows, weight: factor.weight, scratch: &scales)
-            for channel in 0..<group {
-                roundChannel(first + channel, target: targets + (first + channel) * rows, error: errors + channel * rows)
-                guard feedback else { continue }
-                let row = factor.feedback + (first + channel) * positions + first
-                for later in (channel + 1)..<group {
-                    let share = row[later]
-                    let target = targets + (first + later) * rows
-                    let error = errors + channel * rows
-                    for r in 0..<rows { target[r] += share * error[r] }
-                }
-            }
-            let next = first + group
-            guard feedback, next < positions else { continue }
+        /// Adds to the targets of `later` what the channels of `done` lost.
+        func feed(_ done: Range<Int>, into later: Range<Int>, errors: UnsafePointer<Float>) {
+            guard feedback, !later.isEmpty else { return }
             blas.multiply(
-                factor.feedback + first * positions + next, transposeA: true, lda: positions, errors, ldb: rows,
-                into: targets + next * rows, ldc: rows, m: positions - next, n: rows, k: group, beta: 1)
+                factor.feedback + done.lowerBound * positions + later.lowerBound, transposeA: true, lda: positions,
+                errors, ldb: rows, into: targets + later.lowerBound * rows, ldc: rows, m: later.count, n: rows,
+                k: done.count, beta: 1)
+        }
+        for start in stride(from: 0, to: positions, by: Self.span) {
+            let end = min(start + Self.span, positions)
+            for first in stride(from: start, to: end, by: group) {
+                let target = targets + first * rows
+                let error = errors + (first - start) * rows
+                chooseScaleCodes(group: first / group, targets: target, weight: factor.weight, scratch: &scales)
+                for channel in 0..<group {
+                    roundChannel(first + channel, target: target + channel * rows, error: error + channel * rows)
+                    if feedback { feedWithinGroup(channel, first: first, factor, targets: target, errors: error) }
+                }
+                feed(first..<first + group, into: first + group..<end, errors: error)
+            }
+            feed(start..<end, into: end..<positions, errors: errors)
+        }
+    }
+
+    /// Adds to the group's later channels what its channel `channel` lost.
+    private func feedWithinGroup(
+        _ channel: Int, first: Int, _ factor: ErrorFactor, targets: UnsafeMutablePointer<Float>,
+        errors: UnsafePointer<Float>
+    ) {
+        let shares = factor.feedback + (first + channel) * positions + first
+        let error = errors + channel * rows
+        for later in channel + 1..<max(group, channel + 1) {
+            let share = shares[later]
+            let target = targets + later * rows
+            for row in 0..<rows { target[row] += share * error[row] }
         }
     }
 

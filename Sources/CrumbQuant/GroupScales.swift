@@ -70,7 +70,8 @@ extension RowBlock {
     /// Sets the scale code of a group to the one with the smallest sum of weight x (target - q)^2 at nearest levels.
     ///
     /// - Parameter targets: (32, R): what the group's channels should come to, error feedback included.
-    func chooseScaleCodes(group index: Int, targets: UnsafePointer<Float>, weight: [Float], scratch: inout ScaleScratch) {
+    func chooseScaleCodes(group index: Int, targets: UnsafePointer<Float>, weight: [Float], scratch: inout ScaleScratch)
+    {
         let top = top(group: index)
         let rowScale = rowScale(group: index)
         let codes = scaleCodes + index * rows

@@ -24,67 +24,126 @@ package struct MatrixQuantizer {
         self.pool = pool
     }
 
-    /// Bytes of working memory for a matrix of `positions` channels, beyond weights, statistics and factor.
-    package static func workingBytes(shape: crumb_packed_shape, threads: Int) -> Int {
-        // A block, and in coordinate descent up to two more of its (P, R) arrays.
-        let block = RowBlock.byteCount(positions: shape.orderCount) + 2 * shape.orderCount * RowBlock.maxRows * 4
-        return block * threads + shape.n * shape.orderCount * 33 / 32
+    /// Bytes that quantizing matrices with one input takes at most, beyond statistics and factor.
+    package static func workingBytes(shapes: [crumb_packed_shape], threads: Int) -> Int {
+        let positions = shapes.map(\.orderCount).max() ?? 0
+        // A block and, in coordinate descent, two more of its (P, R) arrays.
+        let block = RowBlock.byteCount(positions: positions) + 2 * positions * RowBlock.maxRows * 4
+        // fp32 weights; codes as bytes, twice while they are handed over; packed records.
+        let matrices = shapes.reduce(0) { $0 + $1.n * $1.k * 4 + $1.n * $1.orderCount * 2 + $1.byteCount }
+        return block * threads + matrices
     }
 
-    /// Codes, scales and outliers for `weights`, (N, K) row-major fp32 in the source's channel order.
+    /// A matrix to quantize.
+    package struct Source {
+        /// (N, K) row-major, in the source's order of channels.
+        package let weights: [Float]
+        package let shape: crumb_packed_shape
+
+        package init(weights: [Float], shape: crumb_packed_shape) {
+            precondition(weights.count == shape.n * shape.k, "\(weights.count) weights for \(shape.n) x \(shape.k)")
+            self.weights = weights
+            self.shape = shape
+        }
+    }
+
+    /// Codes, scales and outliers for matrices that share an input.
     ///
     /// - Throws: `QuantizationError` when a weight is NaN or infinite, naming row and column.
     package func quantize(
-        _ weights: UnsafePointer<Float>, shape: crumb_packed_shape, order: ChannelOrder, factor: ErrorFactor
-    ) throws(QuantizationError) -> (matrix: QuantizedMatrix, error: MatrixError) {
-        precondition(factor.positions == shape.orderCount && order.channels.count == shape.orderCount)
-        if let index = (0..<shape.n * shape.k).first(where: { !weights[$0].isFinite }) {
-            throw QuantizationError(
-                "row \(index / shape.k), column \(index % shape.k) is \(weights[index]); "
-                    + "a source with NaN or infinite weights cannot be quantized")
+        _ sources: [Source], order: ChannelOrder, factor: ErrorFactor
+    ) throws(QuantizationError) -> [(matrix: QuantizedMatrix, error: MatrixError)] {
+        for source in sources { try check(source, order: order, factor: factor) }
+        // The rows of all matrices are one list of work, so that no thread waits at the end of a small one.
+        let jobs = sources.indices.flatMap { index in
+            stride(from: 0, to: sources[index].shape.n, by: RowBlock.maxRows).map { (source: index, firstRow: $0) }
         }
-        let blocks = (shape.n + RowBlock.maxRows - 1) / RowBlock.maxRows
-        var result = QuantizedMatrix(shape: shape)
-        var outliers = [[Outlier]](repeating: [], count: blocks)
-        var errors = [(output: Double, signal: Double, weight: Double, norm: Double)](
-            repeating: (0, 0, 0, 0), count: blocks)
-        result.codes.withUnsafeMutableBufferPointer { codes in
-            result.scaleCodes.withUnsafeMutableBufferPointer { scaleCodes in
-                result.rowScales.withUnsafeMutableBufferPointer { rowScales in
-                    outliers.withUnsafeMutableBufferPointer { outliers in
-                        errors.withUnsafeMutableBufferPointer { errors in
-                            let sink = BlockSink(codes: codes, scaleCodes: scaleCodes, rowScales: rowScales)
-                            pool.run(count: blocks) { index in
-                                let first = index * RowBlock.maxRows
-                                let block = RowBlock(shape: shape, rows: min(RowBlock.maxRows, shape.n - first))
-                                block.load(weights, firstRow: first, order: order)
-                                block.quantize(settings, factor, blas: blas)
-                                errors[index] = block.measure(factor, blas: blas)
-                                outliers[index] = block.store(into: sink, firstRow: first)
-                            }
-                        }
-                    }
-                }
+        let sinks = sources.map { BlockSink(shape: $0.shape) }
+        var results = [BlockResult](repeating: BlockResult(), count: jobs.count)
+        results.withUnsafeMutableBufferPointer { results in
+            pool.run(count: jobs.count) { index in
+                let job = jobs[index]
+                let source = sources[job.source]
+                let block = RowBlock(
+                    shape: source.shape, rows: min(RowBlock.maxRows, source.shape.n - job.firstRow))
+                source.weights.withUnsafeBufferPointer { block.load($0, firstRow: job.firstRow, order: order) }
+                block.quantize(settings, factor, blas: blas)
+                results[index] = block.measure(factor, blas: blas)
+                results[index].outliers = block.store(into: sinks[job.source], firstRow: job.firstRow)
             }
         }
-        result.outliers = outliers.flatMap { $0 }
-        let sum = errors.reduce((0.0, 0.0, 0.0, 0.0)) { ($0.0 + $1.0, $0.1 + $1.1, $0.2 + $1.2, $0.3 + $1.3) }
-        let error = MatrixError(
-            relativeOutputError: sum.1 > 0 ? sum.0 / sum.1 : 0, relativeWeightError: sum.3 > 0 ? sum.2 / sum.3 : 0)
-        return (result, error)
+        return sources.indices.map { index in
+            let parts = zip(jobs, results).filter { $0.0.source == index }.map(\.1)
+            return (sinks[index].matrix(outliers: parts.flatMap(\.outliers)), BlockResult.error(of: parts))
+        }
+    }
+
+    private func check(
+        _ source: Source, order: ChannelOrder, factor: ErrorFactor
+    ) throws(QuantizationError) {
+        let shape = source.shape
+        precondition(factor.positions == shape.orderCount && order.channels.count == shape.orderCount)
+        guard let index = source.weights.firstIndex(where: { !$0.isFinite }) else { return }
+        throw QuantizationError(
+            "row \(index / shape.k), column \(index % shape.k) is \(source.weights[index]); "
+                + "a source with NaN or infinite weights cannot be quantized")
     }
 }
 
-/// Where row blocks write their results: each its own rows.
-struct BlockSink {
+/// Where the row blocks of one matrix write their results: each its own rows.
+private final class BlockSink {
     let codes: UnsafeMutableBufferPointer<UInt8>
     let scaleCodes: UnsafeMutableBufferPointer<UInt8>
     let rowScales: UnsafeMutableBufferPointer<UInt16>
+    private let shape: crumb_packed_shape
+
+    init(shape: crumb_packed_shape) {
+        let empty = QuantizedMatrix(shape: shape)
+        self.shape = shape
+        codes = .allocate(capacity: empty.codes.count)
+        scaleCodes = .allocate(capacity: empty.scaleCodes.count)
+        rowScales = .allocate(capacity: empty.rowScales.count)
+        codes.initialize(repeating: 0)
+        scaleCodes.initialize(repeating: 0)
+        rowScales.initialize(repeating: 0)
+    }
+
+    deinit {
+        codes.deallocate()
+        scaleCodes.deallocate()
+        rowScales.deallocate()
+    }
+
+    func matrix(outliers: [Outlier]) -> QuantizedMatrix {
+        var matrix = QuantizedMatrix(shape: shape)
+        matrix.codes = Array(codes)
+        matrix.scaleCodes = Array(scaleCodes)
+        matrix.rowScales = Array(rowScales)
+        matrix.outliers = outliers
+        return matrix
+    }
+}
+
+/// What is known of a row block when it is done: sums over its rows of e^T H e, w^T H w, e^2 and w^2, and its outliers.
+private struct BlockResult {
+    var output = 0.0
+    var signal = 0.0
+    var weight = 0.0
+    var norm = 0.0
+    var outliers: [Outlier] = []
+
+    static func error(of parts: [BlockResult]) -> MatrixError {
+        let signal = parts.reduce(0) { $0 + $1.signal }
+        let norm = parts.reduce(0) { $0 + $1.norm }
+        return MatrixError(
+            relativeOutputError: signal > 0 ? parts.reduce(0) { $0 + $1.output } / signal : 0,
+            relativeWeightError: norm > 0 ? parts.reduce(0) { $0 + $1.weight } / norm : 0)
+    }
 }
 
 extension RowBlock {
     /// Reads rows `firstRow ..< firstRow + R` of an (N, K) matrix in permuted order.
-    func load(_ source: UnsafePointer<Float>, firstRow: Int, order: ChannelOrder) {
+    func load(_ source: UnsafeBufferPointer<Float>, firstRow: Int, order: ChannelOrder) {
         for (position, channel) in order.channels.enumerated() where channel != UInt16(CRUMB_PADDING_CHANNEL) {
             for row in 0..<rows { weights[position * rows + row] = source[(firstRow + row) * shape.k + Int(channel)] }
         }
@@ -99,8 +158,8 @@ extension RowBlock {
         if settings.method == .full { descend(factor, passes: settings.passes, blas: blas) }
     }
 
-    /// Sums of e^T H e, w^T H w, e^2 and w^2 over the rows.
-    func measure(_ factor: ErrorFactor, blas: BLAS) -> (output: Double, signal: Double, weight: Double, norm: Double) {
+    /// The sums of the block; uses `scratch`.
+    fileprivate func measure(_ factor: ErrorFactor, blas: BLAS) -> BlockResult {
         let count = positions * rows
         let difference = UnsafeMutablePointer<Float>.allocate(capacity: count)
         defer { difference.deallocate() }
@@ -114,17 +173,18 @@ extension RowBlock {
             for i in 0..<count { sum += Double(x[i]) * Double(scratch[i]) }
             return sum
         }
-        var weight = 0.0
-        var norm = 0.0
+        var result = BlockResult()
         for i in 0..<count {
-            weight += Double(difference[i]) * Double(difference[i])
-            norm += Double(weights[i]) * Double(weights[i])
+            result.weight += Double(difference[i]) * Double(difference[i])
+            result.norm += Double(weights[i]) * Double(weights[i])
         }
-        return (energy(difference), energy(weights), weight, norm)
+        result.output = energy(difference)
+        result.signal = energy(weights)
+        return result
     }
 
     /// Writes codes and scales; returns the outliers with the deltas that bring them to their values.
-    func store(into sink: BlockSink, firstRow: Int) -> [Outlier] {
+    fileprivate func store(into sink: BlockSink, firstRow: Int) -> [Outlier] {
         var outliers: [Outlier] = []
         let segments = Int(shape.segments)
         for row in 0..<rows {

@@ -14,7 +14,8 @@ extension RowBlock {
         let pools = shape.outlierPools
         for segment in 0..<Int(shape.segments) {
             for index in groups(segment: segment, region: 1) {
-                chooseScaleCodes(group: index, targets: weights + index * group * rows, weight: weight, scratch: &scratch)
+                chooseScaleCodes(
+                    group: index, targets: weights + index * group * rows, weight: weight, scratch: &scratch)
             }
             for pool in pools {
                 let first = segment * shape.segmentChannels + shape.fourBitChannels + pool.channel

@@ -4,7 +4,7 @@ package struct ChannelMap: Sendable {
     package var title: String
     /// Input channels (K) of the matrices, before any sorting.
     package var channels: Int
-    /// [layer][bin]: the share of a bin's channels that have 4 bits, 0 to 1.
+    /// [layer][bin]: the share of a bin's channels that have 4 bits, 0 to 1, on average over the matrices.
     package private(set) var fourBit: [[Double]] = []
     /// [layer][bin]: outliers per channel of the bin.
     package private(set) var outliers: [[Double]] = []
@@ -20,10 +20,10 @@ package struct ChannelMap: Sendable {
     /// Appends a layer.
     ///
     /// - Parameters:
-    ///   - isFourBit: For each of the K channels, in the model's own order.
-    ///   - outlierCounts: Likewise; nil where the layer's matrices have none.
-    package mutating func append(isFourBit: [Bool], outlierCounts: [Int]) {
-        fourBit.append(binned(isFourBit.map { $0 ? 1 : 0 }))
+    ///   - fourBit: For each of the K channels, in the model's own order: the share of the matrices where it has 4 bits.
+    ///   - outliers: Likewise: its outliers in all of the matrices.
+    package mutating func append(fourBit: [Double], outliers outlierCounts: [Int]) {
+        self.fourBit.append(binned(fourBit))
         outliers.append(binned(outlierCounts.map(Double.init)))
     }
 

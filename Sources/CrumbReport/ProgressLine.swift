@@ -4,23 +4,16 @@ package struct ProgressLine: Sendable {
     package var label: String
     /// Done, between 0 and 1.
     package var fraction: Double
-    /// What was done already when the clock started, as after a resume.
-    package var startFraction: Double
-    /// Time since the clock started.
+    /// Time since the work started.
     package var elapsedSeconds: Double
+    /// Time to the end, nil where nobody can say.
+    package var remainingSeconds: Double?
 
-    package init(label: String, fraction: Double, startFraction: Double = 0, elapsedSeconds: Double) {
+    package init(label: String, fraction: Double, elapsedSeconds: Double, remainingSeconds: Double? = nil) {
         self.label = label
         self.fraction = fraction.isFinite ? min(max(fraction, 0), 1) : 0
-        self.startFraction = min(max(startFraction, 0), 1)
         self.elapsedSeconds = max(elapsedSeconds, 0)
-    }
-
-    /// Time to the end at the pace so far; nil in the first two seconds and hundredths, when it would be a guess.
-    package var remainingSeconds: Double? {
-        let done = fraction - startFraction
-        guard done >= 0.01, elapsedSeconds >= 2 || fraction >= 1 else { return nil }
-        return elapsedSeconds * (1 - fraction) / done
+        self.remainingSeconds = remainingSeconds
     }
 
     private var clock: String {

@@ -60,7 +60,7 @@ package struct QuantizationPage: Sendable {
             body.append(Markup("p", [:], text: "Bits per weight of each matrix, scales, outliers and order included."))
             let all = bits.values.joined().compactMap { $0 }
             let map = HeatMap(map: bits, empty: min(all.min() ?? 0, 2), full: max(all.max() ?? 0, 4)) {
-                Figures.decimal($0, places: 1)
+                Figures.decimal($0, places: 2)
             }
             body.append(map.chart().picture(label: "Bits per weight of each matrix"))
         }

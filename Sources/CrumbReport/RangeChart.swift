@@ -64,7 +64,7 @@ struct RangeChart {
             content.append(label(coordinate(value), x, Self.height + 14, anchor))
         }
         let share = Figures.percent(Double(highest) / Double(total), places: 0)
-        content.append(label("highest bar \(share)", Panels.panelWidth, 10, "m e"))
+        content.append(label("highest bar \(share)", Panels.panelWidth, -7, "m e"))
         return content
     }
 }

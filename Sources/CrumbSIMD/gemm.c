@@ -27,9 +27,25 @@ void crumb_gemm_panel(
     CRUMB_PICK(gemm_panel)(x, ldx, m, panel, depth, y, ldy, width, accumulate);
 }
 
-void crumb_gemm_slabs(
-    const float *slabs, size_t channels, size_t m, const float *panel, size_t first_channel, size_t depth, float *y,
-    size_t ldy, size_t width, bool accumulate)
+size_t crumb_gemm_scratch_bytes(void) {
+    return 64 + sizeof(float) * (CRUMB_PANEL_WIDTH * CRUMB_SCRATCH_ROW + CRUMB_GEMM_TILES * CRUMB_PANEL_FLOATS);
+}
+
+void crumb_gemm_tiles(
+    const crumb_panel_source *source, size_t first_tile, size_t last_tile, const float *slabs, size_t m, void *scratch,
+    float *y, size_t ldy, bool accumulate)
 {
-    CRUMB_PICK(gemm_slabs)(slabs, channels, m, panel, first_channel, depth, y, ldy, width, accumulate);
+    float *panels = crumb_panels_of(scratch);
+    for (size_t first = first_tile, last; first < last_tile; first = last) {
+        last = crumb_min(first + CRUMB_GEMM_TILES, last_tile);
+        size_t row = first * CRUMB_PANEL_WIDTH, width = crumb_min(last * CRUMB_PANEL_WIDTH, source->rows) - row;
+        for (size_t k = 0, depth; k < source->channels; k += depth) {
+            depth = crumb_min(source->segment_channels - k % source->segment_channels, CRUMB_PANEL_DEPTH);
+            for (size_t tile = first; tile < last; tile++) {
+                source->fill(source, tile, k, depth, scratch, panels + (tile - first) * CRUMB_PANEL_FLOATS);
+            }
+            CRUMB_PICK(gemm_slabs)(
+                slabs, source->channels, m, panels, k, depth, y + row, ldy, width, accumulate || k > 0);
+        }
+    }
 }

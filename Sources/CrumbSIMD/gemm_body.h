@@ -71,18 +71,22 @@ CRUMB_INLINE void LEVEL(any_block)(
 #undef CASE
 }
 
+// Slabs' channels first_channel ..< first_channel + depth times the panels of `width` output features, which all meet
+// a slab while it is in the first-level cache.
 static void LEVEL(gemm_slabs)(
-    const float *slabs, size_t channels, size_t m, const float *panel, size_t first_channel, size_t depth, float *y,
+    const float *slabs, size_t channels, size_t m, const float *panels, size_t first_channel, size_t depth, float *y,
     size_t ldy, size_t width, bool accumulate)
 {
     for (size_t slab = 0; slab * CRUMB_SLAB_TOKENS < m; slab++) {
         const float *x = slabs + (slab * channels + first_channel) * CRUMB_SLAB_TOKENS;
         size_t tokens = crumb_min(m - slab * CRUMB_SLAB_TOKENS, CRUMB_SLAB_TOKENS);
-        for (size_t t = 0; t < tokens; t += BLOCK_TOKENS) {
-            for (size_t j = 0; j < width; j += STRIP) {
+        float *rows = y + slab * CRUMB_SLAB_TOKENS * ldy;
+        for (size_t j = 0; j < width; j += STRIP) {
+            const float *panel = panels + j / CRUMB_PANEL_WIDTH * CRUMB_PANEL_FLOATS + j % CRUMB_PANEL_WIDTH;
+            for (size_t t = 0; t < tokens; t += BLOCK_TOKENS) {
                 LEVEL(any_block)(
-                    crumb_min(tokens - t, BLOCK_TOKENS), x + t, 1, CRUMB_SLAB_TOKENS, panel + j, depth,
-                    y + (slab * CRUMB_SLAB_TOKENS + t) * ldy + j, ldy, crumb_min(width - j, STRIP), accumulate);
+                    crumb_min(tokens - t, BLOCK_TOKENS), x + t, 1, CRUMB_SLAB_TOKENS, panel, depth, rows + t * ldy + j,
+                    ldy, crumb_min(width - j, STRIP), accumulate);
             }
         }
     }

@@ -14,20 +14,25 @@ void crumb_fill_panel_packed(
     CRUMB_PICK(fill_packed)(shape, record, first_channel - segment * shape->segment_channels, depth, panel);
 }
 
-void crumb_gemm_packed_tile(
-    const crumb_packed_shape *shape, const void *records, size_t tile, const float *slabs, size_t m, void *scratch,
-    float *y, size_t ldy, bool accumulate)
+typedef struct {
+    crumb_panel_source source;
+    const crumb_packed_shape *shape;
+    const void *records;
+} packed_source;
+
+static void packed_panel(
+    const crumb_panel_source *self, size_t tile, size_t first_channel, size_t depth, void *scratch, float *panel)
 {
-    float *panel = crumb_panel_of(scratch);
+    (void)scratch;
+    const packed_source *it = (const packed_source *)self;
+    crumb_fill_panel_packed(it->shape, it->records, tile, first_channel, depth, panel);
+}
+
+void crumb_gemm_packed(
+    const crumb_packed_shape *shape, const void *records, size_t first_tile, size_t last_tile, const float *slabs,
+    size_t m, void *scratch, float *y, size_t ldy, bool accumulate)
+{
     size_t channels = (size_t)shape->segments * shape->segment_channels;
-    size_t row = tile * CRUMB_TILE_ROWS, width = crumb_min(shape->rows - row, CRUMB_TILE_ROWS);
-    for (size_t segment = 0; segment < shape->segments; segment++) {
-        size_t start = segment * shape->segment_channels, depth;
-        for (size_t k = 0; k < shape->segment_channels; k += depth) {
-            depth = crumb_min(shape->segment_channels - k, CRUMB_PANEL_DEPTH);
-            CRUMB_PICK(fill_packed)(shape, crumb_record(shape, records, segment, tile), k, depth, panel);
-            crumb_gemm_slabs(
-                slabs, channels, m, panel, start + k, depth, y + row, ldy, width, accumulate || start + k > 0);
-        }
-    }
+    packed_source it = {{packed_panel, shape->rows, channels, shape->segment_channels}, shape, records};
+    crumb_gemm_tiles(&it.source, first_tile, last_tile, slabs, m, scratch, y, ldy, accumulate);
 }

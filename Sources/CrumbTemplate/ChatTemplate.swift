@@ -5,6 +5,10 @@ package import CrumbJSON
 ///
 /// The language is that of Python's jinja2 as Hugging Face transformers sets it up. A template can read the context
 /// it is given and nothing else, and every rendering is held to `TemplateLimits`.
+///
+/// Where it knowingly differs from jinja2: integers beyond 64 bits are errors; `safe` and `escape` give plain strings,
+/// so that what is added to them later is not escaped; a context variable stays visible to a macro or inner block that
+/// runs before the enclosing block sets the same name; templates cannot include, import or extend others.
 package struct ChatTemplate: Sendable {
     private let template: ParsedTemplate
     private let limits: TemplateLimits

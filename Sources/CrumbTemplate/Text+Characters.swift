@@ -97,6 +97,23 @@ extension Text {
         return Text(result)
     }
 
+    /// `str.casefold`: the lower case of the upper case tells apart what full case folding does; only the dotless i,
+    /// which has no lower case of its own to return to, folds to itself.
+    func casefolded() -> Text {
+        if isASCII { return lowercased() }
+        var result = ""
+        for scalar in scalars {
+            if scalar.value == 0x131 {
+                result.unicodeScalars.append(scalar)
+                continue
+            }
+            for upper in Text(scalar.properties.lowercaseMapping).uppercased().scalars {
+                result += upper.properties.lowercaseMapping
+            }
+        }
+        return Text(result)
+    }
+
     func swappedCase() -> Text {
         let scalars = Array(self.scalars)
         var result = ""

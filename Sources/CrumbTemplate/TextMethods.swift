@@ -37,7 +37,7 @@ extension Interpreter {
         switch method {
         case .upper: .text(text.uppercased())
         case .lower: .text(text.lowercased())
-        case .casefold: .text(text.lowercased())
+        case .casefold: .text(text.casefolded())
         case .capitalize: .text(text.capitalized())
         case .title: .text(text.titlecased())
         case .swapcase: .text(text.swappedCase())

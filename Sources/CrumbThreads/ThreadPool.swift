@@ -17,7 +17,7 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
 
     /// The loop's number in the upper bits, then whether it takes no more threads, then how many are in it.
     ///
-    /// The caller waits only for threads that have joined a loop: one that the system holds up elsewhere delays nothing.
+    /// The caller waits only for threads that have joined a loop: one that the system holds up delays nothing.
     private let loop = Atomic<UInt>(ThreadPool.closed)
     private static let loopStep: UInt = 1 << 17
     private static let closed: UInt = 1 << 16

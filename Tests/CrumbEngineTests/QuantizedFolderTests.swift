@@ -1,5 +1,6 @@
 import CrumbABI
 import CrumbEngine
+import CrumbDigest
 import CrumbFormats
 import CrumbJSON
 import CrumbModel

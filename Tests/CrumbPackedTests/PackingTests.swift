@@ -140,8 +140,10 @@ func randomMatrix(_ shape: crumb_packed_shape, seed: UInt64) -> QuantizedMatrix 
     @Test(
         "shapes that cannot be are refused",
         arguments: [
-            Shape(rows: 0, columns: 64, fourBit: 0, outliers: 0), Shape(rows: 1, columns: 70000, fourBit: 0, outliers: 0),
-            Shape(rows: 1, columns: 64, fourBit: 16, outliers: 0), Shape(rows: 1, columns: 64, fourBit: 128, outliers: 0),
+            Shape(rows: 0, columns: 64, fourBit: 0, outliers: 0),
+            Shape(rows: 1, columns: 70000, fourBit: 0, outliers: 0),
+            Shape(rows: 1, columns: 64, fourBit: 16, outliers: 0),
+            Shape(rows: 1, columns: 64, fourBit: 128, outliers: 0),
             Shape(rows: 1, columns: 66, segments: 4, fourBit: 0, outliers: 0),
             Shape(rows: 1, columns: 64, segments: 3, fourBit: 0, outliers: 0),
             Shape(rows: 1, columns: 64, fourBit: 0, outliers: 65),

@@ -55,7 +55,8 @@ struct SyntheticLayer {
         let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
         let quantizer = MatrixQuantizer(
             settings: QuantizerSettings(method: method), blas: blas, pool: threads ?? pool)
-        let result = try quantizer.quantize(layer.weights, shape: shape, order: order, factor: factor)
+        let source = MatrixQuantizer.Source(weights: layer.weights, shape: shape)
+        let result = try quantizer.quantize([source], order: order, factor: factor)[0]
         return (result.matrix, result.error, order)
     }
 
@@ -83,7 +84,8 @@ struct SyntheticLayer {
         var error = 0.0
         var norm = 0.0
         for index in dequantized.indices {
-            error += Double(layer.weights[index] - dequantized[index]) * Double(layer.weights[index] - dequantized[index])
+            error +=
+                Double(layer.weights[index] - dequantized[index]) * Double(layer.weights[index] - dequantized[index])
             norm += Double(layer.weights[index]) * Double(layer.weights[index])
         }
         #expect(abs(error / norm - result.error.relativeWeightError) < 1e-4 * result.error.relativeWeightError + 1e-6)
@@ -91,7 +93,7 @@ struct SyntheticLayer {
 
     @Test("codes do not depend on the number of threads", arguments: [1, 3])
     func threads(_ count: Int) throws {
-        let layer = SyntheticLayer(n: 200, k: 128, tokens: 500, seed: 3, blas: blas, pool: pool)
+        let layer = SyntheticLayer(n: 500, k: 200, tokens: 500, seed: 3, blas: blas, pool: pool)
         let one = try quantize(layer, method: .full).matrix
         let other = try quantize(layer, method: .full, threads: ThreadPool(threadCount: count)).matrix
         #expect(one == other)
@@ -117,7 +119,8 @@ struct SyntheticLayer {
         let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
         let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
         let error = #expect(throws: QuantizationError.self) {
-            try quantizer.quantize(weights, shape: shape, order: order, factor: factor)
+            try quantizer.quantize(
+                [MatrixQuantizer.Source(weights: weights, shape: shape)], order: order, factor: factor)
         }
         #expect(error?.description.contains("row 3, column 7") == true)
     }

@@ -41,7 +41,7 @@ import Testing
 @Suite struct ChannelMapTests {
     @Test func `channels are averaged over bins of nearly equal size`() {
         var map = ChannelMap(title: "o_proj", channels: 192)
-        map.append(isFourBit: (0..<192).map { $0 < 96 }, outlierCounts: [Int](repeating: 2, count: 192))
+        map.append(fourBit: (0..<192).map { $0 < 96 ? 1 : 0 }, outliers: [Int](repeating: 2, count: 192))
         #expect(map.fourBit[0].count == ChannelMap.bins)
         #expect(map.fourBit[0].prefix(64).allSatisfy { $0 == 1 } && map.fourBit[0].suffix(64).allSatisfy { $0 == 0 })
         #expect(map.outliers[0].allSatisfy { $0 == 2 })
@@ -49,8 +49,8 @@ import Testing
 
     @Test func `few channels have a bin each`() {
         var map = ChannelMap(title: "o_proj", channels: 3)
-        map.append(isFourBit: [true, false, true], outlierCounts: [0, 5, 0])
-        #expect(map.fourBit == [[1, 0, 1]])
+        map.append(fourBit: [1, 0, 0.5], outliers: [0, 5, 0])
+        #expect(map.fourBit == [[1, 0, 0.5]])
         #expect(map.outliers == [[0, 5, 0]])
     }
 }
@@ -82,8 +82,8 @@ import Testing
         var map = ChannelMap(title: "down_proj", channels: 28672)
         for layer in 0..<126 {
             map.append(
-                isFourBit: (0..<28672).map { ($0 &* 2_654_435_761 &+ layer) % 7 < 2 },
-                outlierCounts: (0..<28672).map { ($0 &* 40503 &+ layer) % 11 })
+                fourBit: (0..<28672).map { ($0 &* 2_654_435_761 &+ layer) % 7 < 2 ? 1 : 0 },
+                outliers: (0..<28672).map { ($0 &* 40503 &+ layer) % 11 })
         }
         let plot = InspectionPlot(title: "large", subtitle: "", ranges: [], channels: [map])
         #expect(plot.svg().utf8.count < 1_000_000)

@@ -37,8 +37,8 @@ enum Samples {
             let loud = (0..<count).map { _ in noise.next() < 0.15 }
             for _ in 0..<30 {
                 map.append(
-                    isFourBit: loud.map { $0 ? noise.next() < 0.9 : noise.next() < 0.15 },
-                    outlierCounts: loud.map { $0 ? 0 : noise.next() < 0.2 ? Int(noise.next() * 6) : 0 })
+                    fourBit: loud.map { noise.next() < ($0 ? 0.9 : 0.15) ? 1 : 0 },
+                    outliers: loud.map { $0 ? 0 : noise.next() < 0.2 ? Int(noise.next() * 6) : 0 })
             }
             return map
         }

@@ -34,19 +34,9 @@ import Testing
 
 @Suite struct ProgressLineTests {
     @Test func `the bar shows share, label and time to go`() {
-        let line = ProgressLine(label: "layer 15 of 30", fraction: 0.5, elapsedSeconds: 42)
+        let line = ProgressLine(label: "layer 15 of 30", fraction: 0.5, elapsedSeconds: 42, remainingSeconds: 42)
         #expect(line.bar(width: 80) == "[############............]  50 %  layer 15 of 30  ETA 42 s")
         #expect(line.plainText == " 50 %  layer 15 of 30  ETA 42 s")
-    }
-
-    @Test func `a resumed run guesses from the work it did itself`() throws {
-        let line = ProgressLine(label: "", fraction: 0.75, startFraction: 0.5, elapsedSeconds: 10)
-        #expect(try #require(line.remainingSeconds) == 10)
-    }
-
-    @Test func `there is no guess before there is a pace`() {
-        #expect(ProgressLine(label: "", fraction: 0.005, elapsedSeconds: 60).remainingSeconds == nil)
-        #expect(ProgressLine(label: "", fraction: 0.5, elapsedSeconds: 1).remainingSeconds == nil)
     }
 
     @Test(arguments: [0, 1, 10, 40, 200]) func `the bar leaves the last column free`(width: Int) {
@@ -57,5 +47,32 @@ import Testing
     @Test(arguments: [-1, 7, Double.nan, .infinity]) func `a wrong share does not break the bar`(fraction: Double) {
         let bar = ProgressLine(label: "x", fraction: fraction, elapsedSeconds: 1).bar(width: 80)
         #expect(bar.hasPrefix("[") && bar.contains("%"))
+    }
+}
+
+@Suite struct PaceTests {
+    private func pace(_ steps: [(seconds: Double, fraction: Double)]) -> Pace {
+        var pace = Pace()
+        for step in steps { pace.add(seconds: step.seconds, fraction: step.fraction) }
+        return pace
+    }
+
+    @Test func `a resumed run guesses from the work it did itself`() throws {
+        #expect(pace([(100, 0.5), (110, 0.75)]).remaining(seconds: 110, fraction: 0.75) == 10)
+    }
+
+    @Test func `there is no guess before there is a pace`() {
+        #expect(Pace().remaining(seconds: 60, fraction: 0.5) == nil)
+        #expect(pace([(0, 0), (60, 0.005)]).remaining(seconds: 60, fraction: 0.005) == nil)
+        #expect(pace([(0, 0), (1, 0.5)]).remaining(seconds: 1, fraction: 0.5) == nil)
+    }
+
+    @Test func `a slow beginning is forgotten after two minutes`() throws {
+        var pace = Pace()
+        // A tenth in 200 seconds, then a hundredth every other second.
+        for second in 0...200 { pace.add(seconds: Double(second), fraction: Double(second) * 0.0005) }
+        for step in 1...60 { pace.add(seconds: Double(200 + 2 * step), fraction: 0.1 + Double(step) * 0.01) }
+        let remaining = try #require(pace.remaining(seconds: 320, fraction: 0.7))
+        #expect(abs(remaining - 60) < 3)
     }
 }

@@ -47,9 +47,7 @@ extension KernelTests {
             var y = [Float](repeating: 0.5, count: m * n)
             at(level) {
                 crumb_fill_slabs(x, Int(shape.columns), m, matrix.channels, matrix.order, 0, (m + 11) / 12, &slabs)
-                for tile in 0..<Int(shape.row_tiles) {
-                    crumb_gemm_packed_tile(&shape, matrix.records, tile, slabs, m, &scratch, &y, n, true)
-                }
+                crumb_gemm_packed(&shape, matrix.records, 0, Int(shape.row_tiles), slabs, m, &scratch, &y, n, true)
             }
             let expected = product(matrix.ordered(x, m: m), matrix.weights, m: m, n: n, k: matrix.channels)
             expectClose(y, expected.y.map { $0 + 0.5 }, bounds: expected.bounds, share: 2e-6)
@@ -104,9 +102,7 @@ extension KernelTests {
         var decoded = [Float](repeating: .nan, count: n)
         at(level) {
             crumb_fill_slabs(x, k, m, k, nil, 0, 2, &slabs)
-            for tile in 0..<2 {
-                crumb_gemm_dense_tile(type, w, rowBytes, n, k, tile, slabs, m, &scratch, &y, n, false)
-            }
+            crumb_gemm_dense(type, w, rowBytes, n, k, 0, 2, slabs, m, &scratch, &y, n, false)
             crumb_gemv_dense(type, w, rowBytes, 0, 7, k, x, &decoded, false)
             crumb_gemv_dense(type, w, rowBytes, 7, n, k, x, &decoded, false)
         }
@@ -117,27 +113,31 @@ extension KernelTests {
     @Test("The bits of an output depend neither on M nor on the split of rows", arguments: levels)
     func reproducible(level: crumb_level) {
         var random = Generator(state: 24)
-        let matrix = RandomPackedMatrix.cases[3]
+        // More row tiles than are expanded together.
+        let matrix = RandomPackedMatrix(
+            rows: 290, columns: 314, segments: 2, segmentChannels: 160, fourBit: 32, outliers: 2, seed: 12)
         var shape = matrix.shape
         let n = Int(shape.rows)
         let k = Int(shape.columns)
         let x = random.floats(40 * k)
         var scratch = [UInt8](repeating: 0, count: crumb_gemm_scratch_bytes())
-        func run(tokens: Range<Int>) -> [Float] {
+        func run(tokens: Range<Int>, tilesPerCall: Int) -> [Float] {
             let m = tokens.count
             var slabs = [Float](repeating: 0, count: crumb_slab_floats(m, matrix.channels))
             var y = [Float](repeating: 0, count: m * n)
             let part = Array(x[tokens.lowerBound * k..<tokens.upperBound * k])
             crumb_fill_slabs(part, k, m, matrix.channels, matrix.order, 0, (m + 11) / 12, &slabs)
-            for tile in 0..<Int(shape.row_tiles) {
-                crumb_gemm_packed_tile(&shape, matrix.records, tile, slabs, m, &scratch, &y, n, false)
+            let tiles = Int(shape.row_tiles)
+            for tile in stride(from: 0, to: tiles, by: tilesPerCall) {
+                crumb_gemm_packed(
+                    &shape, matrix.records, tile, min(tile + tilesPerCall, tiles), slabs, m, &scratch, &y, n, false)
             }
             return y
         }
         at(level) {
-            let all = run(tokens: 0..<40)
-            for tokens in [0..<1, 3..<5, 10..<21, 20..<40] {
-                let part = run(tokens: tokens)
+            let all = run(tokens: 0..<40, tilesPerCall: 10)
+            for (tokens, tiles) in [(0..<1, 1), (3..<5, 3), (10..<21, 9), (20..<40, 1)] {
+                let part = run(tokens: tokens, tilesPerCall: tiles)
                 #expect(part == Array(all[tokens.lowerBound * n..<tokens.upperBound * n]))
             }
         }

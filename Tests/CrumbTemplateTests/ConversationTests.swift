@@ -12,7 +12,8 @@ import Testing
         let template = try ChatTemplate(
             source: """
                 {{ bos_token }}\
-                {% for m in messages %}{{ m.role }}={{ m.content }}{{ m.tool_calls|tojson if m.tool_calls }};{% endfor %}\
+                {% for m in messages %}{{ m.role }}={{ m.content }}\
+                {{ m.tool_calls|tojson if m.tool_calls }};{% endfor %}\
                 {{ tools }}{{ documents }}{{ add_generation_prompt }}{{ eos_token }}{{ enable_thinking }}
                 """)
         #expect(

@@ -121,7 +121,8 @@ import Testing
     @Test(arguments: [
         "{% macro w(f) %}{% set ns.v = namespace(v=f) %}{% endmacro %}",
         "{% macro w(f) %}{% macro g() %}{{ f }}{% endmacro %}{% set ns.v = g %}{% endmacro %}",
-        "{% macro v() %}{% set ns.v = caller %}{% endmacro %}{% macro w(f) %}{% call v() %}{{ f }}{% endcall %}{% endmacro %}",
+        "{% macro w(f) %}{% call v() %}{{ f }}{% endcall %}{% endmacro %}"
+            + "{% macro v() %}{% set ns.v = caller %}{% endmacro %}",
         "{% macro w(f) %}{% for x in [1] if 1 %}{% set ns.v = loop %}{% endfor %}{% endmacro %}",
         "{% macro w(f) %}{% for x in [1] recursive %}{% set ns.v = loop %}{% endfor %}{% endmacro %}",
     ])

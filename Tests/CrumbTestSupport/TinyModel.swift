@@ -81,7 +81,8 @@ package struct TinyModel {
 
     /// Byte-level BPE without merges: token b is byte b.
     private static var tokenizer: JSONValue {
-        let vocabulary = (0..<256).map { (byteLevelCharacter(UInt8($0)), JSONValue($0)) } + [("<|end|>", JSONValue(256))]
+        let vocabulary =
+            (0..<256).map { (byteLevelCharacter(UInt8($0)), JSONValue($0)) } + [("<|end|>", JSONValue(256))]
         return [
             "version": "1.0",
             "added_tokens": [
@@ -105,8 +106,9 @@ package struct TinyModel {
     private static var tokenizerConfiguration: JSONObject {
         [
             "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>",
-            "chat_template":
-                "{% for message in messages %}[{{ message['role'] }}] {{ message['content'] }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}",
+            "chat_template": .string(
+                "{% for message in messages %}[{{ message['role'] }}] {{ message['content'] }}\n{% endfor %}"
+                    + "{% if add_generation_prompt %}[assistant] {% endif %}"),
         ]
     }
 
@@ -127,7 +129,9 @@ package final class TemporaryFolder {
 
     package init() throws {
         var template = Array("/tmp/crumb-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw FormatError(path: "/tmp", reason: "has no room for a test folder") }
+        guard mkdtemp(&template) != nil else {
+            throw FormatError(path: "/tmp", reason: "has no room for a test folder")
+        }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 

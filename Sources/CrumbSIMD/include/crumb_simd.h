@@ -90,12 +90,15 @@ void crumb_packed_gemv(
 // sums are added in order: its bits depend neither on M nor on how rows are spread over threads.
 //
 // For weights, X is first cut into *slabs*: 12 tokens, channel by channel, S[slab][k][12], the last slab padded with
-// zeros. One set of slabs serves every row tile of every matrix with the same input (and channel order).
+// zeros. One set of slabs serves every row tile of every matrix with the same input (and channel order). The panels of
+// CRUMB_GEMM_TILES row tiles are expanded together and meet each slab in turn, so X is read from memory once for all
+// of them; give each call that many tiles where there are enough for all threads.
 
 enum {
     CRUMB_PANEL_WIDTH = 32,
     CRUMB_PANEL_DEPTH = 256,
     CRUMB_SLAB_TOKENS = 12,
+    CRUMB_GEMM_TILES = 8,
 };
 
 /// Floats of the slabs of X (M, channels): ceil(M / 12) x 12 x channels.
@@ -108,24 +111,24 @@ void crumb_fill_slabs(
     const float *x, size_t ldx, size_t m, size_t channels, const uint16_t *_Nullable order, size_t first_slab,
     size_t last_slab, float *slabs);
 
-/// Bytes of scratch memory of one thread for the `crumb_gemm_..._tile` calls.
+/// Bytes of scratch memory of one thread for the products and panels below.
 size_t crumb_gemm_scratch_bytes(void);
 
-/// y[0 ..< M][32 tile ..< 32 tile + 32, below N] = or += X W^T for a packed matrix.
+/// y[0 ..< M][32 first_tile ..< 32 last_tile, below N] = or += X W^T for a packed matrix.
 /// `slabs`: of X in the matrix's channel order. `y`: (M, ldy), the pointer is that of output feature 0.
-void crumb_gemm_packed_tile(
-    const crumb_packed_shape *shape, const void *records, size_t tile, const float *slabs, size_t m, void *scratch,
-    float *y, size_t ldy, bool accumulate);
+void crumb_gemm_packed(
+    const crumb_packed_shape *shape, const void *records, size_t first_tile, size_t last_tile, const float *slabs,
+    size_t m, void *scratch, float *y, size_t ldy, bool accumulate);
 
 /// The same for a dense matrix W (N, K) of any type with rows `row_bytes` apart; `slabs` without order.
-void crumb_gemm_dense_tile(
-    crumb_type type, const void *w, size_t row_bytes, size_t n, size_t k, size_t tile, const float *slabs, size_t m,
-    void *scratch, float *y, size_t ldy, bool accumulate);
+void crumb_gemm_dense(
+    crumb_type type, const void *w, size_t row_bytes, size_t n, size_t k, size_t first_tile, size_t last_tile,
+    const float *slabs, size_t m, void *scratch, float *y, size_t ldy, bool accumulate);
 
 /// The same for grouped 8- or 4-bit rows (see below); `slabs` without order.
-void crumb_gemm_grouped_tile(
-    int bits, const void *codes, const uint16_t *scales, size_t n, size_t k, size_t tile, const float *slabs, size_t m,
-    void *scratch, float *y, size_t ldy, bool accumulate);
+void crumb_gemm_grouped(
+    int bits, const void *codes, const uint16_t *scales, size_t n, size_t k, size_t first_tile, size_t last_tile,
+    const float *slabs, size_t m, void *scratch, float *y, size_t ldy, bool accumulate);
 
 /// y[0 ..< M][0 ..< width] = or += X P with X (M, depth) row-major as it is and any panel P[depth][32], width <= 32.
 void crumb_gemm_panel(

@@ -1,4 +1,5 @@
 import CrumbEngine
+import CrumbDigest
 import CrumbFormats
 import CrumbJSON
 import CrumbReport

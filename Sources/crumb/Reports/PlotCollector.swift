@@ -61,7 +61,7 @@ struct PlotCollector {
 
     private mutating func collect(_ layer: LayerWeights, _ projections: [Projection], input: Int) throws {
         let columns = channels[input].channels
-        var isFourBit = [Bool](repeating: false, count: columns)
+        var fourBit = [Double](repeating: 0, count: columns)
         var outliers = [Int](repeating: 0, count: columns)
         for projection in projections {
             guard let kind = Projection.allCases.firstIndex(of: projection) else { continue }
@@ -72,10 +72,10 @@ struct PlotCollector {
             case .packed(let packed):
                 let matrix = try BlockUnpacker.unpack(packed)
                 collectRanges(matrix, kind: kind)
-                let fourBit = packed.shape.fourBitChannels * Int(packed.shape.segments)
-                shares[kind].append(Double(fourBit) / Double(packed.shape.k))
+                let wide = packed.shape.fourBitChannels * Int(packed.shape.segments)
+                shares[kind].append(Double(wide) / Double(packed.shape.k))
                 for (position, channel) in packed.order.channels.enumerated() where matrix.isFourBit(position) {
-                    if Int(channel) < columns { isFourBit[Int(channel)] = true }
+                    if Int(channel) < columns { fourBit[Int(channel)] += 1 / Double(projections.count) }
                 }
                 for outlier in matrix.outliers {
                     let channel = Int(packed.order.channels[outlier.position])
@@ -85,7 +85,7 @@ struct PlotCollector {
                 shares[kind].append(nil)
             }
         }
-        channels[input].append(isFourBit: isFourBit, outlierCounts: outliers)
+        channels[input].append(fourBit: fourBit, outliers: outliers)
     }
 
     private mutating func collectRanges(_ view: TensorView, kind: Int) {

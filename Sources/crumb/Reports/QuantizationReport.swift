@@ -32,7 +32,7 @@ struct QuantizationReport {
         if let measured = summary.measured {
             let before = Figures.decimal(measured.sourcePerplexity, places: 2)
             let after = Figures.decimal(measured.perplexity, places: 2)
-            facts.append(fact("perplexity before and after", "\(before) → \(after)"))
+            facts.append(fact("perplexity (source: \(before))", after))
         }
         return facts + [
             fact("time", Figures.duration(summary.seconds)),
@@ -64,9 +64,9 @@ struct QuantizationReport {
     private var asked: [QuantizationPage.Fact] {
         [
             fact("model", options.modelPath), fact("--output", options.outputPath),
-            fact("--bits", Figures.significant(options.bits)),
-            fact("--four-bit-share", options.fourBitShare.map { Figures.significant($0) } ?? "as --bits allows"),
-            fact("--outliers", Figures.significant(options.outlierShare)), fact("--method", options.method.rawValue),
+            fact("--bits", "\(options.bits)"),
+            fact("--four-bit-share", options.fourBitShare.map { "\($0)" } ?? "as --bits allows"),
+            fact("--outliers", "\(options.outlierShare)"), fact("--method", options.method.rawValue),
             fact("--calibration", options.calibrationPath ?? "written by the model"),
             fact("--calibration-tokens", "\(options.calibrationTokens)"), fact("--seed", "\(options.seed)"),
         ]
@@ -82,7 +82,7 @@ struct QuantizationReport {
         for matrix in summary.matrices {
             if let kind = kinds.firstIndex(of: matrix.kind) { values[kind][matrix.layer] = figure(matrix) }
         }
-        return LayerMap(kinds: kinds, values: values)
+        return LayerMap(kinds: kinds.map { $0 + "_proj" }, values: values)
     }
 
     private var json: JSONObject {

@@ -18,7 +18,7 @@ final class Console: Sendable {
         var line = ""
         var lastDrawn = -Double.infinity
         var started: Double?
-        var startFraction = 0.0
+        var pace = Pace()
         var lastTenth = 0
     }
 
@@ -83,14 +83,13 @@ final class Console: Sendable {
         guard style != .none else { return }
         let now = secondsSinceBoot()
         state.withLock { state in
-            if state.started == nil {
-                state.started = now
-                state.startFraction = progress.fraction
-            }
-            guard now - (state.started ?? now) >= Self.patience else { return }
+            let started = state.started ?? now
+            state.started = started
+            state.pace.add(seconds: now, fraction: progress.fraction)
+            guard now - started >= Self.patience else { return }
             let line = ProgressLine(
-                label: progress.label, fraction: progress.fraction, startFraction: state.startFraction,
-                elapsedSeconds: now - (state.started ?? now))
+                label: progress.label, fraction: progress.fraction, elapsedSeconds: now - started,
+                remainingSeconds: state.pace.remaining(seconds: now, fraction: progress.fraction))
             if style == .lines {
                 let tenth = Int(progress.fraction * 10)
                 guard tenth > state.lastTenth else { return }

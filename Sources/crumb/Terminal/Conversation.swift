@@ -111,7 +111,10 @@ struct Conversation {
         var mark = "> "
         while true {
             if isTerminal { console.stream(mark) }
-            guard let line = readLine() else { return text.isEmpty ? nil : text }
+            guard let line = readLine() else {
+                if isTerminal { console.stream("\n") }
+                return text.isEmpty ? nil : text
+            }
             guard line.hasSuffix("\\") else { return text + line }
             text += line.dropLast() + "\n"
             mark = ". "
