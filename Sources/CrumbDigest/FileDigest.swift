@@ -11,7 +11,9 @@ package enum FileDigest {
     /// - Throws: `FormatError` where it cannot be read.
     package static func sha256(of path: String) throws(FormatError) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FormatError(path: path, reason: "cannot be opened: \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw FormatError(path: path, reason: "cannot be opened: \(String(cString: strerror(errno)))")
+        }
         defer { close(descriptor) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }

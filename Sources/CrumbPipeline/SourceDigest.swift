@@ -1,5 +1,5 @@
-import CrumbEngine
 import CrumbDigest
+import CrumbEngine
 import CrumbFormats
 import CrumbJSON
 

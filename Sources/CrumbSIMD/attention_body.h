@@ -2,8 +2,7 @@
 
 // `keys_at_once` keys share the loads of q; each has its own chain of multiply-adds.
 CRUMB_INLINE void LEVEL(scores_of)(
-    const size_t keys_at_once, const float *q, const uint16_t *keys, size_t stride, size_t d, float *out)
-{
+    const size_t keys_at_once, const float *q, const uint16_t *keys, size_t stride, size_t d, float *out) {
     f32x16 sums[4];
 #pragma clang loop unroll(full)
     for (size_t j = 0; j < keys_at_once; j++) sums[j] = LEVEL(splat)(0);
@@ -20,9 +19,7 @@ CRUMB_INLINE void LEVEL(scores_of)(
     }
 }
 
-static void LEVEL(scores)(
-    const float *q, const uint16_t *keys, size_t stride, size_t count, size_t d, float *out)
-{
+static void LEVEL(scores)(const float *q, const uint16_t *keys, size_t stride, size_t count, size_t d, float *out) {
     size_t j = 0;
     for (; j + 4 <= count; j += 4) LEVEL(scores_of)(4, q, keys + j * stride, stride, d, out + j);
     for (; j < count; j++) LEVEL(scores_of)(1, q, keys + j * stride, stride, d, out + j);
@@ -30,8 +27,7 @@ static void LEVEL(scores)(
 
 // `vectors` x 16 channels of the output; values at even and odd j have chains of their own.
 CRUMB_INLINE void LEVEL(values_of)(
-    const size_t vectors, const float *weights, const uint16_t *values, size_t stride, size_t count, float *out)
-{
+    const size_t vectors, const float *weights, const uint16_t *values, size_t stride, size_t count, float *out) {
     f32x16 sums[2][8];
 #pragma clang loop unroll(full)
     for (size_t v = 0; v < vectors; v++) sums[0][v] = sums[1][v] = LEVEL(splat)(0);
@@ -53,8 +49,7 @@ CRUMB_INLINE void LEVEL(values_of)(
 }
 
 static void LEVEL(values)(
-    const float *weights, const uint16_t *values, size_t stride, size_t count, size_t d, float *out)
-{
+    const float *weights, const uint16_t *values, size_t stride, size_t count, size_t d, float *out) {
     size_t i = 0;
     for (; i + 128 <= d; i += 128) LEVEL(values_of)(8, weights, values + i, stride, count, out + i);
     for (; i + 64 <= d; i += 64) LEVEL(values_of)(4, weights, values + i, stride, count, out + i);

@@ -10,10 +10,12 @@ typedef struct {
 } LEVEL(sink);
 
 // Weights at ..< at + 16 of the block: scale x code + shift.
-CRUMB_INLINE void LEVEL(put)(LEVEL(sink) *sink, size_t at, i32x16 codes, float scale, float shift) {
+CRUMB_INLINE void LEVEL(put)(LEVEL(sink) * sink, size_t at, i32x16 codes, float scale, float shift) {
     f32x16 w = LEVEL(to_float)(codes) * LEVEL(splat)(scale) + LEVEL(splat)(shift);
-    if (sink->out != NULL) LEVEL(store)(sink->out + at, w);
-    else sink->sums[at / 16 % 4] = w * LEVEL(load)(sink->x + at) + sink->sums[at / 16 % 4];
+    if (sink->out != NULL)
+        LEVEL(store)(sink->out + at, w);
+    else
+        sink->sums[at / 16 % 4] = w * LEVEL(load)(sink->x + at) + sink->sums[at / 16 % 4];
 }
 
 CRUMB_INLINE float LEVEL(half_at)(const uint8_t *p) { return LEVEL(half_to_float)(crumb_read16(p)); }
@@ -30,8 +32,7 @@ CRUMB_INLINE i32x16 LEVEL(fifth_bits)(uint32_t word) {
 // {half d, [half m,] [u32 high bits,] 16 bytes}: weight j has its low 4 bits in the low nibble of byte j, weight
 // j + 16 in the high nibble, and its fifth bit in bit j of the high bits. w = d (q - bias) or d q + m.
 CRUMB_INLINE void LEVEL(legacy_block)(
-    const uint8_t *block, LEVEL(sink) *sink, bool has_minimum, bool has_fifth_bit, int bias)
-{
+    const uint8_t *block, LEVEL(sink) * sink, bool has_minimum, bool has_fifth_bit, int bias) {
     float d = LEVEL(half_at)(block);
     float m = has_minimum ? LEVEL(half_at)(block + 2) : 0;
     block += has_minimum ? 4 : 2;
@@ -47,7 +48,7 @@ CRUMB_INLINE void LEVEL(legacy_block)(
 }
 
 // {half d, 32 int8}: w = d q.
-CRUMB_INLINE void LEVEL(q8_0_block)(const uint8_t *block, LEVEL(sink) *sink) {
+CRUMB_INLINE void LEVEL(q8_0_block)(const uint8_t *block, LEVEL(sink) * sink) {
     float d = LEVEL(half_at)(block);
     LEVEL(put)(sink, 0, LEVEL(load_signed)(block + 2), d, 0);
     LEVEL(put)(sink, 16, LEVEL(load_signed)(block + 18), d, 0);
@@ -57,7 +58,7 @@ CRUMB_INLINE void LEVEL(q8_0_block)(const uint8_t *block, LEVEL(sink) *sink) {
 
 // {16 bytes scale | minimum << 4, 64 bytes codes, half d, half dmin}. Half h (128 weights) takes 32 code bytes; its
 // run j (32 weights) takes bits 2j, 2j + 1 of them. One scale per 16 weights: w = d scale q - dmin minimum.
-CRUMB_INLINE void LEVEL(q2_k_block)(const uint8_t *block, LEVEL(sink) *sink) {
+CRUMB_INLINE void LEVEL(q2_k_block)(const uint8_t *block, LEVEL(sink) * sink) {
     float d = LEVEL(half_at)(block + 80), dmin = LEVEL(half_at)(block + 82);
     float scales[16], minimums[16];
     i32x16 both = LEVEL(load_unsigned)(block);
@@ -77,7 +78,7 @@ CRUMB_INLINE void LEVEL(q2_k_block)(const uint8_t *block, LEVEL(sink) *sink) {
 
 // {32 bytes third bits, 64 bytes codes as in Q2_K, 12 bytes scales, half d}: w = d (scale - 32) (q - 4).
 // Scale i (6 bits): low four in nibble i / 8 of byte i % 8, high two in bits 2 (i / 4) of byte 8 + i % 4.
-CRUMB_INLINE void LEVEL(q3_k_block)(const uint8_t *block, LEVEL(sink) *sink) {
+CRUMB_INLINE void LEVEL(q3_k_block)(const uint8_t *block, LEVEL(sink) * sink) {
     const uint8_t *scales = block + 96;
     float d = LEVEL(half_at)(block + 108);
 #pragma clang loop unroll(full)
@@ -107,7 +108,7 @@ CRUMB_INLINE void LEVEL(k_scale)(const uint8_t *bytes, int i, float *scale, floa
 
 // Q4_K {half d, half dmin, 12 bytes scales, 128 bytes codes}, Q5_K with 32 bytes of fifth bits before the codes.
 // Run i (32 weights): nibble i % 2 of code bytes 32 (i / 2) ..., fifth bit i. w = d scale q - dmin minimum.
-CRUMB_INLINE void LEVEL(q45_k_block)(const uint8_t *block, LEVEL(sink) *sink, bool has_fifth_bit) {
+CRUMB_INLINE void LEVEL(q45_k_block)(const uint8_t *block, LEVEL(sink) * sink, bool has_fifth_bit) {
     float d = LEVEL(half_at)(block), dmin = LEVEL(half_at)(block + 2);
     const uint8_t *codes = block + 16 + (has_fifth_bit ? 32 : 0);
     float scales[8], minimums[8];
@@ -135,7 +136,7 @@ CRUMB_INLINE void LEVEL(q45_k_block)(const uint8_t *block, LEVEL(sink) *sink, bo
 
 // {128 bytes low nibbles, 64 bytes high pairs, 16 int8 scales, half d}: w = d scale (q - 32). Half h (128 weights):
 // run j (32 weights): nibble j / 2 of bytes 64 h + 32 (j % 2) ..., bits 2j of pairs 32 h ...
-CRUMB_INLINE void LEVEL(q6_k_block)(const uint8_t *block, LEVEL(sink) *sink) {
+CRUMB_INLINE void LEVEL(q6_k_block)(const uint8_t *block, LEVEL(sink) * sink) {
     const int8_t *scales = (const int8_t *)(block + 192);
     float d = LEVEL(half_at)(block + 208);
 #pragma clang loop unroll(full)
@@ -152,7 +153,7 @@ CRUMB_INLINE void LEVEL(q6_k_block)(const uint8_t *block, LEVEL(sink) *sink) {
     }
 }
 
-CRUMB_INLINE void LEVEL(block)(const crumb_type type, const uint8_t *block, LEVEL(sink) *sink) {
+CRUMB_INLINE void LEVEL(block)(const crumb_type type, const uint8_t *block, LEVEL(sink) * sink) {
     switch (type) {
     case CRUMB_Q4_0: LEVEL(legacy_block)(block, sink, false, false, 8); return;
     case CRUMB_Q4_1: LEVEL(legacy_block)(block, sink, true, false, 0); return;

@@ -4,7 +4,9 @@
 // Calls `step` for whole vectors at i and, when values are left, once with `part` lanes.
 #define EACH(count, step, rest) \
     size_t i = 0; \
-    for (; i + 16 <= (count); i += 16) { step; } \
+    for (; i + 16 <= (count); i += 16) { \
+        step; \
+    } \
     if (i < (count)) { \
         const size_t part = (count) - i; \
         rest; \
@@ -31,17 +33,19 @@ CRUMB_INLINE f32x16 LEVEL(exp)(f32x16 x) {
     return LEVEL(select)(x > 88.72f, LEVEL(splat)(__builtin_inff()), p);
 }
 
-static void LEVEL(exp_row)(const float *x, size_t count, float *out) {
-    EACH(count, LEVEL(store)(out + i, LEVEL(exp)(LEVEL(load)(x + i))),
-         LEVEL(store_part)(out + i, part, LEVEL(exp)(LEVEL(load_part)(x + i, part, 0))))
+static void LEVEL(exp_row)(const float *x, size_t count, float *out){EACH(
+    count, LEVEL(store)(out + i, LEVEL(exp)(LEVEL(load)(x + i))),
+    LEVEL(store_part)(out + i, part, LEVEL(exp)(LEVEL(load_part)(x + i, part, 0))))}
+
+CRUMB_INLINE f32x16 LEVEL(silu)(f32x16 x) {
+    return x / (LEVEL(splat)(1) + LEVEL(exp)(-x));
 }
 
-CRUMB_INLINE f32x16 LEVEL(silu)(f32x16 x) { return x / (LEVEL(splat)(1) + LEVEL(exp)(-x)); }
-
 static void LEVEL(silu_multiply)(const float *gate, const float *up, size_t count, float *out) {
-    EACH(count, LEVEL(store)(out + i, LEVEL(silu)(LEVEL(load)(gate + i)) * LEVEL(load)(up + i)),
-         LEVEL(store_part)(
-             out + i, part, LEVEL(silu)(LEVEL(load_part)(gate + i, part, 0)) * LEVEL(load_part)(up + i, part, 0)))
+    EACH(
+        count, LEVEL(store)(out + i, LEVEL(silu)(LEVEL(load)(gate + i)) * LEVEL(load)(up + i)),
+        LEVEL(store_part)(
+            out + i, part, LEVEL(silu)(LEVEL(load_part)(gate + i, part, 0)) * LEVEL(load_part)(up + i, part, 0)))
 }
 
 static float LEVEL(dot)(const float *a, const float *b, size_t count) {
@@ -53,8 +57,9 @@ static float LEVEL(dot)(const float *a, const float *b, size_t count) {
     }
     a += start;
     b += start;
-    EACH(count - start, even = LEVEL(load)(a + i) * LEVEL(load)(b + i) + even,
-         odd = LEVEL(load_part)(a + i, part, 0) * LEVEL(load_part)(b + i, part, 0) + odd)
+    EACH(
+        count - start, even = LEVEL(load)(a + i) * LEVEL(load)(b + i) + even,
+        odd = LEVEL(load_part)(a + i, part, 0) * LEVEL(load_part)(b + i, part, 0) + odd)
     return LEVEL(sum)(even + odd);
 }
 
@@ -72,57 +77,62 @@ static void LEVEL(rmsnorm)(const float *x, const float *weight, size_t count, fl
     float mean = LEVEL(dot)(x, x, count) / (float)count;
     float factor = 1.0f / __builtin_elementwise_sqrt(mean + epsilon);
     f32x16 factors = LEVEL(splat)(factor);
-    EACH(count, LEVEL(store)(out + i, LEVEL(load)(x + i) * factors * LEVEL(load)(weight + i)),
-         LEVEL(store_part)(
-             out + i, part, LEVEL(load_part)(x + i, part, 0) * factors * LEVEL(load_part)(weight + i, part, 0)))
+    EACH(
+        count, LEVEL(store)(out + i, LEVEL(load)(x + i) * factors * LEVEL(load)(weight + i)),
+        LEVEL(store_part)(
+            out + i, part, LEVEL(load_part)(x + i, part, 0) * factors * LEVEL(load_part)(weight + i, part, 0)))
 }
 
 static void LEVEL(softmax)(float *x, size_t count, float scale) {
     f32x16 best = LEVEL(splat)(-__builtin_inff());
-    {
-        EACH(count, best = LEVEL(maximum)(LEVEL(load)(x + i), best),
-             best = LEVEL(maximum)(LEVEL(load_part)(x + i, part, -__builtin_inff()), best))
-    }
-    f32x16 scales = LEVEL(splat)(scale), shift = LEVEL(splat)(LEVEL(largest)(best)), total = LEVEL(splat)(0);
+    {EACH(
+        count, best = LEVEL(maximum)(LEVEL(load)(x + i), best),
+        best = LEVEL(maximum)(
+            LEVEL(load_part)(x + i, part, -__builtin_inff()), best))} f32x16 scales = LEVEL(splat)(scale),
+                                                                             shift = LEVEL(splat)(LEVEL(largest)(best)),
+                                                                             total = LEVEL(splat)(0);
 #define WEIGHT(values) LEVEL(exp)(((values) - shift) * scales)
-    {
-        EACH(count,
-             {
-                 f32x16 w = WEIGHT(LEVEL(load)(x + i));
-                 LEVEL(store)(x + i, w);
-                 total += w;
-             },
-             {
-                 f32x16 w = WEIGHT(LEVEL(load_part)(x + i, part, -__builtin_inff()));
-                 LEVEL(store_part)(x + i, part, w);
-                 total += w;
-             })
-    }
+    {EACH(
+        count,
+        {
+            f32x16 w = WEIGHT(LEVEL(load)(x + i));
+            LEVEL(store)(x + i, w);
+            total += w;
+        },
+        {
+            f32x16 w = WEIGHT(LEVEL(load_part)(x + i, part, -__builtin_inff()));
+            LEVEL(store_part)(x + i, part, w);
+            total += w;
+        })}
 #undef WEIGHT
     f32x16 inverse = LEVEL(splat)(1.0f / LEVEL(sum)(total));
-    EACH(count, LEVEL(store)(x + i, LEVEL(load)(x + i) * inverse),
-         LEVEL(store_part)(x + i, part, LEVEL(load_part)(x + i, part, 0) * inverse))
+    EACH(
+        count, LEVEL(store)(x + i, LEVEL(load)(x + i) * inverse),
+        LEVEL(store_part)(x + i, part, LEVEL(load_part)(x + i, part, 0) * inverse))
 }
 
 static void LEVEL(add_scaled)(float *y, float a, const float *x, size_t count) {
     f32x16 factor = LEVEL(splat)(a);
-    EACH(count, LEVEL(store)(y + i, LEVEL(load)(x + i) * factor + LEVEL(load)(y + i)),
-         LEVEL(store_part)(y + i, part, LEVEL(load_part)(x + i, part, 0) * factor + LEVEL(load_part)(y + i, part, 0)))
+    EACH(
+        count, LEVEL(store)(y + i, LEVEL(load)(x + i) * factor + LEVEL(load)(y + i)),
+        LEVEL(store_part)(y + i, part, LEVEL(load_part)(x + i, part, 0) * factor + LEVEL(load_part)(y + i, part, 0)))
 }
 
 static void LEVEL(from_half)(const uint16_t *x, size_t count, float *out) {
-    EACH(count, LEVEL(store)(out + i, LEVEL(load_halves)(x + i)),
-         for (size_t j = 0; j < part; j++) out[i + j] = LEVEL(half_to_float)(x[i + j]))
+    EACH(
+        count, LEVEL(store)(out + i, LEVEL(load_halves)(x + i)),
+        for (size_t j = 0; j < part; j++) out[i + j] = LEVEL(half_to_float)(x[i + j]))
 }
 
 static void LEVEL(to_half)(const float *x, size_t count, uint16_t *out) {
 #if HAS_F16C
-    EACH(count,
-         {
-             _mm_storeu_si128((__m128i *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
-             _mm_storeu_si128((__m128i *)(out + i + 8), _mm256_cvtps_ph(_mm256_loadu_ps(x + i + 8), 0));
-         },
-         for (size_t j = 0; j < part; j++) out[i + j] = crumb_float_to_half(x[i + j]))
+    EACH(
+        count,
+        {
+            _mm_storeu_si128((__m128i *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
+            _mm_storeu_si128((__m128i *)(out + i + 8), _mm256_cvtps_ph(_mm256_loadu_ps(x + i + 8), 0));
+        },
+        for (size_t j = 0; j < part; j++) out[i + j] = crumb_float_to_half(x[i + j]))
 #else
     for (size_t i = 0; i < count; i++) out[i] = crumb_float_to_half(x[i]);
 #endif

@@ -4,14 +4,11 @@
 #define CRUMB_BODY "gemm_body.h"
 #include "each_level.h"
 
-size_t crumb_slab_floats(size_t m, size_t channels) {
-    return crumb_round_up(m, CRUMB_SLAB_TOKENS) * channels;
-}
+size_t crumb_slab_floats(size_t m, size_t channels) { return crumb_round_up(m, CRUMB_SLAB_TOKENS) * channels; }
 
 void crumb_fill_slabs(
     const float *x, size_t ldx, size_t m, size_t channels, const uint16_t *order, size_t first_slab, size_t last_slab,
-    float *slabs)
-{
+    float *slabs) {
     for (size_t slab = first_slab; slab < last_slab; slab++) {
         size_t token = slab * CRUMB_SLAB_TOKENS;
         if (token >= m) return;
@@ -22,8 +19,7 @@ void crumb_fill_slabs(
 
 void crumb_gemm_panel(
     const float *x, size_t ldx, size_t m, const float *panel, size_t depth, float *y, size_t ldy, size_t width,
-    bool accumulate)
-{
+    bool accumulate) {
     CRUMB_PICK(gemm_panel)(x, ldx, m, panel, depth, y, ldy, width, accumulate);
 }
 
@@ -33,8 +29,7 @@ size_t crumb_gemm_scratch_bytes(void) {
 
 void crumb_gemm_tiles(
     const crumb_panel_source *source, size_t first_tile, size_t last_tile, const float *slabs, size_t m, void *scratch,
-    float *y, size_t ldy, bool accumulate)
-{
+    float *y, size_t ldy, bool accumulate) {
     float *panels = crumb_panels_of(scratch);
     for (size_t first = first_tile, last; first < last_tile; first = last) {
         last = crumb_min(first + CRUMB_GEMM_TILES, last_tile);

@@ -27,9 +27,7 @@ enum {
     CRUMB_PANEL_FLOATS = CRUMB_PANEL_WIDTH * CRUMB_PANEL_DEPTH,
 };
 
-CRUMB_INLINE float *crumb_rows_of(void *scratch) {
-    return (float *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-}
+CRUMB_INLINE float *crumb_rows_of(void *scratch) { return (float *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63); }
 
 CRUMB_INLINE float *crumb_panels_of(void *scratch) {
     return crumb_rows_of(scratch) + CRUMB_PANEL_WIDTH * CRUMB_SCRATCH_ROW;

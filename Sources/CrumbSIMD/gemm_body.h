@@ -11,9 +11,8 @@ typedef float LEVEL(register) __attribute__((vector_size(4 * LANES)));
 
 // x[token * token_stride + k * k_stride]. y: R rows of `width` <= STRIP.
 CRUMB_INLINE void LEVEL(block)(
-    const int tokens, const float *x, size_t token_stride, size_t k_stride, const float *panel, size_t depth,
-    float *y, size_t ldy, size_t width, bool accumulate)
-{
+    const int tokens, const float *x, size_t token_stride, size_t k_stride, const float *panel, size_t depth, float *y,
+    size_t ldy, size_t width, bool accumulate) {
     LEVEL(register) sums[12][2];
 #pragma clang loop unroll(full)
     for (int r = 0; r < tokens; r++) sums[r][0] = sums[r][1] = (LEVEL(register)){0};
@@ -55,17 +54,25 @@ CRUMB_INLINE void LEVEL(block)(
 // `tokens` <= BLOCK_TOKENS at run time; every count has its own straight code.
 CRUMB_INLINE void LEVEL(any_block)(
     size_t tokens, const float *x, size_t token_stride, size_t k_stride, const float *panel, size_t depth, float *y,
-    size_t ldy, size_t width, bool accumulate)
-{
+    size_t ldy, size_t width, bool accumulate) {
 #define CASE(r) \
     case r: LEVEL(block)(r, x, token_stride, k_stride, panel, depth, y, ldy, width, accumulate); break;
     switch (tokens) {
-        CASE(1) CASE(2) CASE(3) CASE(4)
+        CASE(1)
+        CASE(2)
+        CASE(3)
+        CASE(4)
 #if LANES >= 8
-        CASE(5) CASE(6)
+        CASE(5)
+        CASE(6)
 #endif
 #if LANES >= 16
-        CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+        CASE(7)
+        CASE(8)
+        CASE(9)
+        CASE(10)
+        CASE(11)
+        CASE(12)
 #endif
     }
 #undef CASE
@@ -75,8 +82,7 @@ CRUMB_INLINE void LEVEL(any_block)(
 // a slab while it is in the first-level cache.
 static void LEVEL(gemm_slabs)(
     const float *slabs, size_t channels, size_t m, const float *panels, size_t first_channel, size_t depth, float *y,
-    size_t ldy, size_t width, bool accumulate)
-{
+    size_t ldy, size_t width, bool accumulate) {
     for (size_t slab = 0; slab * CRUMB_SLAB_TOKENS < m; slab++) {
         const float *x = slabs + (slab * channels + first_channel) * CRUMB_SLAB_TOKENS;
         size_t tokens = crumb_min(m - slab * CRUMB_SLAB_TOKENS, CRUMB_SLAB_TOKENS);
@@ -94,8 +100,7 @@ static void LEVEL(gemm_slabs)(
 
 static void LEVEL(gemm_panel)(
     const float *x, size_t ldx, size_t m, const float *panel, size_t depth, float *y, size_t ldy, size_t width,
-    bool accumulate)
-{
+    bool accumulate) {
     for (size_t t = 0; t < m; t += BLOCK_TOKENS) {
         for (size_t j = 0; j < width; j += STRIP) {
             LEVEL(any_block)(
@@ -107,8 +112,7 @@ static void LEVEL(gemm_panel)(
 
 // Tokens side by side: 12 rows of 16 channels are transposed at a time.
 static void LEVEL(fill_slab)(
-    const float *x, size_t ldx, size_t tokens, size_t channels, const uint16_t *order, float *slab)
-{
+    const float *x, size_t ldx, size_t tokens, size_t channels, const uint16_t *order, float *slab) {
     size_t k = 0;
     if (order == NULL) {
         for (; k + 16 <= channels; k += 16) {

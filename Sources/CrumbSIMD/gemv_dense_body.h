@@ -23,8 +23,7 @@ CRUMB_INLINE float LEVEL(plain_row)(const crumb_type type, const uint8_t *w, siz
 
 CRUMB_INLINE void LEVEL(plain_gemv)(
     const crumb_type type, const uint8_t *w, size_t row_bytes, size_t rows, size_t k, const float *x, float *y,
-    bool accumulate)
-{
+    bool accumulate) {
     for (size_t row = 0; row < rows; row++, w += row_bytes) {
         y[row] = (accumulate ? y[row] : 0) + LEVEL(plain_row)(type, w, k, x);
     }
@@ -32,8 +31,7 @@ CRUMB_INLINE void LEVEL(plain_gemv)(
 
 CRUMB_INLINE void LEVEL(block_gemv)(
     const crumb_type type, const uint8_t *w, size_t row_bytes, size_t rows, size_t k, const float *x, float *y,
-    bool accumulate)
-{
+    bool accumulate) {
     size_t weights = crumb_weights_of(type), bytes = crumb_bytes_of(type);
     for (size_t row = 0; row < rows; row++, w += row_bytes) {
         LEVEL(sink) sink = {.out = NULL, .x = x, .sums = {{0}}};
@@ -51,8 +49,7 @@ CRUMB_INLINE void LEVEL(block_gemv)(
 
 static void LEVEL(gemv_dense)(
     crumb_type type, const uint8_t *w, size_t row_bytes, size_t rows, size_t k, const float *x, float *y,
-    bool accumulate)
-{
+    bool accumulate) {
     switch (type) {
     case CRUMB_F32: LEVEL(plain_gemv)(CRUMB_F32, w, row_bytes, rows, k, x, y, accumulate); return;
     case CRUMB_F16: LEVEL(plain_gemv)(CRUMB_F16, w, row_bytes, rows, k, x, y, accumulate); return;

@@ -21,8 +21,7 @@ void crumb_prepare_grouped_input(int bits, const float *x, size_t k, void *out) 
 
 void crumb_gemv_grouped(
     int bits, const void *codes, const uint16_t *scales, size_t first_row, size_t last_row, size_t k,
-    const void *prepared, float *y, bool accumulate)
-{
+    const void *prepared, float *y, bool accumulate) {
     if (first_row >= last_row) return;
     CRUMB_PICK(crumb_grouped_rows)(
         bits, (const uint8_t *)codes + first_row * k * (size_t)bits / 8, scales + first_row * k / CRUMB_GROUP,
@@ -30,9 +29,8 @@ void crumb_gemv_grouped(
 }
 
 void crumb_grouped_rows_portable(
-    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input,
-    float *y, bool accumulate)
-{
+    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input, float *y,
+    bool accumulate) {
     size_t groups = k / CRUMB_GROUP, group_bytes = CRUMB_GROUP * (size_t)bits / 8;
     for (size_t row = 0; row < rows; row++) {
         float sum = 0;

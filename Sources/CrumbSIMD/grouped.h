@@ -34,15 +34,15 @@ CRUMB_INLINE crumb_grouped_input crumb_grouped_input_at(int bits, size_t k, cons
 // y[row] = or += row . input for `rows` rows, k * bits / 8 bytes of codes and k / 32 scales apart.
 
 void crumb_grouped_rows_portable(
-    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input,
-    float *y, bool accumulate);
+    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input, float *y,
+    bool accumulate);
 #if CRUMB_X86
 void crumb_grouped_rows_avx2(
-    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input,
-    float *y, bool accumulate);
+    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input, float *y,
+    bool accumulate);
 void crumb_grouped_rows_avx512(
-    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input,
-    float *y, bool accumulate);
+    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input, float *y,
+    bool accumulate);
 #endif
 
 #endif

@@ -33,9 +33,8 @@ CRUMB_INLINE __m256i dot4(const uint8_t *codes, const int8_t *even, const int32_
 }
 
 void crumb_grouped_rows_avx2(
-    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input,
-    float *y, bool accumulate)
-{
+    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input, float *y,
+    bool accumulate) {
     size_t groups = k / CRUMB_GROUP, group_bytes = CRUMB_GROUP * (size_t)bits / 8;
     for (size_t row = 0; row < rows; row++) {
         __m256 sums = _mm256_setzero_ps();

@@ -27,13 +27,11 @@ CRUMB_INLINE __m512i dot_chunk(const int bits, __m512i codes, const int8_t *byte
 // sums[chunk % 2] += up to 16 groups from `group` on; chunks of a full block are unrolled. `bits` is a constant.
 CRUMB_INLINE void add_block(
     const int bits, const bool full, const uint8_t *codes, const uint16_t *scales, size_t groups, size_t group,
-    crumb_grouped_input input, __m512 sums[2])
-{
+    crumb_grouped_input input, __m512 sums[2]) {
     const size_t chunk_groups = bits == 8 ? 2 : 4, left = full ? 16 : groups - group;
     // Which group of a chunk a lane belongs to.
-    const __m512i group_of_lane = bits == 8
-        ? _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1)
-        : _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    const __m512i group_of_lane = bits == 8 ? _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1)
+                                            : _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     __m256i halves = full ? _mm256_loadu_si256((const __m256i *)(scales + group))
                           : _mm256_maskz_loadu_epi16(_cvtu32_mask16((1u << left) - 1), scales + group);
     __m512 factors = _mm512_mul_ps(_mm512_cvtph_ps(halves), _mm512_loadu_ps(input.scales + group));
@@ -47,16 +45,14 @@ CRUMB_INLINE void add_block(
         if (full) _mm_prefetch(codes + 64 * c + PREFETCH_BYTES, _MM_HINT_T0);
         __m512i w = full ? _mm512_loadu_si512(codes + 64 * c)
                          : load_codes(codes + 64 * c, (left - c * chunk_groups) * 32 * (size_t)bits / 8);
-        __m512i dot = dot_chunk(
-            bits, w, bytes + 32 * chunk_groups * c, _mm512_loadu_si512(offsets + 16 * c));
+        __m512i dot = dot_chunk(bits, w, bytes + 32 * chunk_groups * c, _mm512_loadu_si512(offsets + 16 * c));
         __m512i lanes = _mm512_add_epi32(group_of_lane, _mm512_set1_epi32((int)(c * chunk_groups)));
         sums[c % 2] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lanes, factors), sums[c % 2]);
     }
 }
 
 CRUMB_INLINE float row_sum(
-    const int bits, const uint8_t *codes, const uint16_t *scales, size_t groups, crumb_grouped_input input)
-{
+    const int bits, const uint8_t *codes, const uint16_t *scales, size_t groups, crumb_grouped_input input) {
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     size_t group = 0;
     for (; group + 16 <= groups; group += 16) add_block(bits, true, codes, scales, groups, group, input, sums);
@@ -65,9 +61,8 @@ CRUMB_INLINE float row_sum(
 }
 
 void crumb_grouped_rows_avx512(
-    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input,
-    float *y, bool accumulate)
-{
+    int bits, const uint8_t *codes, const uint16_t *scales, size_t rows, size_t k, crumb_grouped_input input, float *y,
+    bool accumulate) {
     size_t row_bytes = k * (size_t)bits / 8, groups = k / CRUMB_GROUP;
     for (size_t row = 0; row < rows; row++, codes += row_bytes, scales += groups) {
         float sum = bits == 8 ? row_sum(8, codes, scales, groups, input) : row_sum(4, codes, scales, groups, input);

@@ -1,9 +1,7 @@
 // Grouped rows to fp32, and activations into the order of grouped.h.
 #include "quantize_body.h"
 
-static void LEVEL(dequantize_grouped)(
-    int bits, const uint8_t *codes, const uint16_t *halves, float *out, size_t k)
-{
+static void LEVEL(dequantize_grouped)(int bits, const uint8_t *codes, const uint16_t *halves, float *out, size_t k) {
     for (size_t group = 0; group < k / CRUMB_GROUP; group++, out += CRUMB_GROUP) {
         f32x16 scales = LEVEL(splat)(LEVEL(half_to_float)(halves[group]));
         if (bits == 8) {
@@ -14,10 +12,11 @@ static void LEVEL(dequantize_grouped)(
             i32x16 bytes = LEVEL(load_unsigned)(codes);
             f32x16 even = LEVEL(to_float)((bytes & 15) - 8) * scales;
             f32x16 odd = LEVEL(to_float)((bytes >> 4) - 8) * scales;
-            LEVEL(store)(out, __builtin_shufflevector(
-                even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
-            LEVEL(store)(out + 16, __builtin_shufflevector(
-                even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+            LEVEL(store)(
+                out, __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+            LEVEL(store)(
+                out + 16,
+                __builtin_shufflevector(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
             codes += CRUMB_GROUP / 2;
         }
     }

@@ -29,9 +29,9 @@ extern _Atomic(int) crumb_level_in_use;
 
 #if CRUMB_X86
 #define CRUMB_PICK(name) \
-    (crumb_simd_level() == CRUMB_AVX512 ? name##_avx512 \
-     : crumb_simd_level() == CRUMB_AVX2 ? name##_avx2 \
-                                        : name##_portable)
+    (crumb_simd_level() == CRUMB_AVX512     ? name##_avx512 \
+         : crumb_simd_level() == CRUMB_AVX2 ? name##_avx2 \
+                                            : name##_portable)
 #else
 #define CRUMB_PICK(name) name##_portable
 #endif

@@ -5,8 +5,7 @@
 #include "levels.h"
 
 CRUMB_INLINE const uint8_t *crumb_record(
-    const crumb_packed_shape *shape, const void *records, size_t segment, size_t tile)
-{
+    const crumb_packed_shape *shape, const void *records, size_t segment, size_t tile) {
     return (const uint8_t *)records + (segment * shape->row_tiles + tile) * shape->record_bytes;
 }
 

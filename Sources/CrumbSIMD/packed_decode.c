@@ -7,9 +7,7 @@
 #define CRUMB_BODY "packed_input_body.h"
 #include "each_level.h"
 
-size_t crumb_packed_input_bytes(const crumb_packed_shape *shape) {
-    return 180 * crumb_packed_groups(shape);
-}
+size_t crumb_packed_input_bytes(const crumb_packed_shape *shape) { return 180 * crumb_packed_groups(shape); }
 
 void crumb_prepare_packed_input(const crumb_packed_shape *shape, const uint16_t *order, const float *x, void *out) {
     CRUMB_PICK(prepare_packed)(shape, order, x, crumb_packed_input_at(shape, out));
@@ -17,8 +15,7 @@ void crumb_prepare_packed_input(const crumb_packed_shape *shape, const uint16_t 
 
 void crumb_packed_gemv(
     const crumb_packed_shape *shape, const void *records, size_t first_tile, size_t last_tile, const void *prepared,
-    float *y, bool accumulate)
-{
+    float *y, bool accumulate) {
     crumb_packed_tile_function compute = CRUMB_PICK(crumb_packed_tile);
     crumb_packed_input input = crumb_packed_input_at(shape, prepared);
     for (size_t tile = first_tile; tile < last_tile; tile++) {
@@ -60,8 +57,7 @@ CRUMB_INLINE void gather_tile(tile_input *out, const int bits, size_t tile, crum
 // `bits` bits. A half's products, at most 4 x 15 x 127 or 8 x 3 x 127, fit 16 bits.
 CRUMB_INLINE void add_tiles(
     const uint8_t *codes, const uint8_t *scales, const int bits, size_t tiles, crumb_packed_input input,
-    f32x16 sums[8])
-{
+    f32x16 sums[8]) {
     const uint32_t half_mask = (1u << bits) - 1, mask = half_mask << 16 | half_mask;
     const u32x16 nibble2 = {0, 4, 8, 12, 0, 4, 8, 12, 16, 20, 24, 28, 16, 20, 24, 28};
     const u32x16 nibble4 = {0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12};
@@ -102,8 +98,7 @@ static void apply_row_scales(const uint8_t *halves, const f32x16 sums[8], float 
 }
 
 void crumb_packed_tile_portable(
-    const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out)
-{
+    const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out) {
     size_t tiles4 = shape->four_bit_channels / CRUMB_TILE4_CHANNELS;
     size_t tiles2 = (shape->segment_channels - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
     float copies[CRUMB_OUTLIER_COPIES][CRUMB_TILE_ROWS] = {{0}};

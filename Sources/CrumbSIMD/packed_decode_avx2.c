@@ -32,8 +32,7 @@ CRUMB_INLINE __m256i products(__m256i w, int right, __m256i mask, __m256i x) {
 }
 
 static void add_2bit(
-    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m256 sums[8])
-{
+    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m256 sums[8]) {
     const __m256i mask = _mm256_set1_epi8(6), ones = _mm256_set1_epi16(1);
     for (size_t tile = 0; tile < tiles; tile++) {
         for (size_t p = 0; p < 2; p++) {
@@ -41,8 +40,8 @@ static void add_2bit(
             __m256i x0 = spread(bytes), x1 = spread(bytes + 16), x2 = spread(bytes + 32), x3 = spread(bytes + 48);
             __m256i offset = spread(input.sums + 8 * tile + 2 * p);
             __m256 x_scale = _mm256_set1_ps(input.scales[2 * tile + p]);
-            __m256i shifts = _mm256_add_epi32(
-                _mm256_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12), _mm256_set1_epi32((int)(16 * p)));
+            __m256i shifts =
+                _mm256_add_epi32(_mm256_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12), _mm256_set1_epi32((int)(16 * p)));
 #pragma clang loop unroll(full)
             for (size_t g = 0; g < 8; g++) {
                 if (p == 0) _mm_prefetch(codes + 64 * g + PREFETCH_BYTES, _MM_HINT_T0);
@@ -61,8 +60,7 @@ static void add_2bit(
 }
 
 static void add_4bit(
-    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m256 sums[8])
-{
+    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m256 sums[8]) {
     const __m256i mask = _mm256_set1_epi8(30), ones = _mm256_set1_epi16(1);
     const __m256i shifts = _mm256_setr_epi32(0, 4, 8, 12, 0, 4, 8, 12);
     for (size_t tile = 0; tile < tiles; tile++) {
@@ -100,8 +98,7 @@ static void apply_row_scales(const uint8_t *halves, const __m256 sums[8], float 
 }
 
 void crumb_packed_tile_avx2(
-    const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out)
-{
+    const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out) {
     size_t tiles4 = shape->four_bit_channels / CRUMB_TILE4_CHANNELS;
     size_t tiles2 = (shape->segment_channels - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
     float copies[CRUMB_OUTLIER_COPIES][CRUMB_TILE_ROWS] = {{0}};

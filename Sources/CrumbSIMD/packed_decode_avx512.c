@@ -32,8 +32,7 @@ CRUMB_INLINE __m512 decoded(__m512i dot, __m512i scale_codes, __m512 table) {
 
 // sums[g] += 2-bit tiles x activations. Codes come out of the words doubled, at bits 1 and 2 of each byte.
 static void add_2bit(
-    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m512 sums[8])
-{
+    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m512 sums[8]) {
     const __m512i by_t = BY_T, by_group = BY_GROUP, nibble = NIBBLE2, mask = _mm512_set1_epi8(6);
     const __m512 table = SCALE_OF_CODE;
     __m512 s[8];
@@ -68,8 +67,7 @@ static void add_2bit(
 
 // sums[g] += 4-bit tiles x activations. Codes are at bits 1 to 4 of each byte.
 static void add_4bit(
-    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m512 sums[8])
-{
+    const uint8_t *codes, const uint8_t *scales, size_t tiles, crumb_packed_input input, __m512 sums[8]) {
     const __m512i by_t = BY_T, nibble = NIBBLE4, mask = _mm512_set1_epi8(30);
     const __m512 table = SCALE_OF_CODE;
     __m512 s[8];
@@ -119,8 +117,7 @@ CRUMB_INLINE __m512 sum_over_t(const __m512 v[4]) {
 CRUMB_INLINE float half_to_float(uint16_t half) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(half))); }
 
 void crumb_packed_tile_avx512(
-    const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out)
-{
+    const crumb_packed_shape *shape, const void *records, size_t tile, crumb_packed_input input, float *out) {
     size_t tiles4 = shape->four_bit_channels / CRUMB_TILE4_CHANNELS;
     size_t tiles2 = (shape->segment_channels - shape->four_bit_channels) / CRUMB_TILE2_CHANNELS;
     float copies[CRUMB_OUTLIER_COPIES][CRUMB_TILE_ROWS] = {{0}};

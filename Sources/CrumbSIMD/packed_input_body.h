@@ -61,8 +61,7 @@ CRUMB_INLINE void LEVEL(prepare_tile2)(crumb_packed_input out) {
 }
 
 static void LEVEL(prepare_packed)(
-    const crumb_packed_shape *shape, const uint16_t *order, const float *x, crumb_packed_input out)
-{
+    const crumb_packed_shape *shape, const uint16_t *order, const float *x, crumb_packed_input out) {
     // In a pass of its own: wide loads of what was just stored piece by piece would wait for the stores.
     size_t channels = CRUMB_GROUP * crumb_packed_groups(shape), c = 0;
     for (; c + 64 <= channels; c += 64) LEVEL(gather)(64, order + c, x, out.x + c);

@@ -7,16 +7,14 @@
 
 void crumb_fill_panel_dense(
     crumb_type type, const void *rows, size_t row_bytes, size_t width, size_t first_channel, size_t depth,
-    void *scratch, float *panel)
-{
+    void *scratch, float *panel) {
     if (type <= CRUMB_BF16) {
         CRUMB_PICK(fill_plain)(type, rows, row_bytes, width, first_channel, depth, panel);
         return;
     }
     crumb_dequantize_function dequantize = crumb_dequantizer();
     float *values = crumb_rows_of(scratch);
-    const uint8_t *blocks =
-        (const uint8_t *)rows + first_channel / crumb_block_weights(type) * crumb_block_bytes(type);
+    const uint8_t *blocks = (const uint8_t *)rows + first_channel / crumb_block_weights(type) * crumb_block_bytes(type);
     for (size_t k = 0, run; k < depth; k += run) {
         run = crumb_min(depth - k, CRUMB_PANEL_DEPTH);
         for (size_t j = 0; j < width; j++) {
@@ -30,8 +28,7 @@ void crumb_fill_panel_dense(
 
 void crumb_fill_panel_grouped(
     int bits, const void *codes, const uint16_t *scales, size_t k, size_t width, size_t first_channel, size_t depth,
-    void *scratch, float *panel)
-{
+    void *scratch, float *panel) {
     float *values = crumb_rows_of(scratch);
     for (size_t done = 0, run; done < depth; done += run) {
         run = crumb_min(depth - done, CRUMB_PANEL_DEPTH);
@@ -58,8 +55,7 @@ typedef struct {
 } dense_source;
 
 static void dense_panel(
-    const crumb_panel_source *self, size_t tile, size_t first_channel, size_t depth, void *scratch, float *panel)
-{
+    const crumb_panel_source *self, size_t tile, size_t first_channel, size_t depth, void *scratch, float *panel) {
     const dense_source *it = (const dense_source *)self;
     size_t row = tile * CRUMB_PANEL_WIDTH, width = crumb_min(self->rows - row, CRUMB_PANEL_WIDTH);
     crumb_fill_panel_dense(
@@ -68,8 +64,7 @@ static void dense_panel(
 
 void crumb_gemm_dense(
     crumb_type type, const void *w, size_t row_bytes, size_t n, size_t k, size_t first_tile, size_t last_tile,
-    const float *slabs, size_t m, void *scratch, float *y, size_t ldy, bool accumulate)
-{
+    const float *slabs, size_t m, void *scratch, float *y, size_t ldy, bool accumulate) {
     dense_source it = {{dense_panel, n, k, k}, type, w, row_bytes};
     crumb_gemm_tiles(&it.source, first_tile, last_tile, slabs, m, scratch, y, ldy, accumulate);
 }
@@ -82,8 +77,7 @@ typedef struct {
 } grouped_source;
 
 static void grouped_panel(
-    const crumb_panel_source *self, size_t tile, size_t first_channel, size_t depth, void *scratch, float *panel)
-{
+    const crumb_panel_source *self, size_t tile, size_t first_channel, size_t depth, void *scratch, float *panel) {
     const grouped_source *it = (const grouped_source *)self;
     size_t row = tile * CRUMB_PANEL_WIDTH, width = crumb_min(self->rows - row, CRUMB_PANEL_WIDTH);
     size_t k = self->channels;
@@ -94,8 +88,7 @@ static void grouped_panel(
 
 void crumb_gemm_grouped(
     int bits, const void *codes, const uint16_t *scales, size_t n, size_t k, size_t first_tile, size_t last_tile,
-    const float *slabs, size_t m, void *scratch, float *y, size_t ldy, bool accumulate)
-{
+    const float *slabs, size_t m, void *scratch, float *y, size_t ldy, bool accumulate) {
     grouped_source it = {{grouped_panel, n, k, k}, bits, codes, scales};
     crumb_gemm_tiles(&it.source, first_tile, last_tile, slabs, m, scratch, y, ldy, accumulate);
 }

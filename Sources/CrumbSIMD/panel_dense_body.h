@@ -3,8 +3,7 @@
 // Rows of a plain type from element `first` on. `type` is a constant in every use.
 CRUMB_INLINE void LEVEL(transpose_rows)(
     const crumb_type type, const uint8_t *rows, size_t row_bytes, size_t width, size_t first, size_t depth,
-    float *panel)
-{
+    float *panel) {
     size_t k = 0;
     for (; k + 16 <= depth; k += 16) {
         for (size_t j = 0; j < CRUMB_PANEL_WIDTH; j += 16) {
@@ -20,15 +19,13 @@ CRUMB_INLINE void LEVEL(transpose_rows)(
     }
     for (; k < depth; k++) {
         for (size_t j = 0; j < CRUMB_PANEL_WIDTH; j++) {
-            panel[k * CRUMB_PANEL_WIDTH + j] =
-                j < width ? LEVEL(element_as)(type, rows + j * row_bytes, first + k) : 0;
+            panel[k * CRUMB_PANEL_WIDTH + j] = j < width ? LEVEL(element_as)(type, rows + j * row_bytes, first + k) : 0;
         }
     }
 }
 
 static void LEVEL(fill_plain)(
-    crumb_type type, const void *rows, size_t row_bytes, size_t width, size_t first, size_t depth, float *panel)
-{
+    crumb_type type, const void *rows, size_t row_bytes, size_t width, size_t first, size_t depth, float *panel) {
     switch (type) {
     case CRUMB_F32: LEVEL(transpose_rows)(CRUMB_F32, rows, row_bytes, width, first, depth, panel); return;
     case CRUMB_F16: LEVEL(transpose_rows)(CRUMB_F16, rows, row_bytes, width, first, depth, panel); return;

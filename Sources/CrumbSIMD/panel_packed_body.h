@@ -40,8 +40,7 @@ CRUMB_INLINE void LEVEL(expand_words)(const uint8_t *codes, const int bits, cons
 
 // Scales of the 32 rows for one group of channels: `shift` is the group's place in the scale words.
 CRUMB_INLINE void LEVEL(expand_scales)(
-    const uint8_t *codes, const int bits, int shift, const float *row_scales, float *scales)
-{
+    const uint8_t *codes, const int bits, int shift, const float *row_scales, float *scales) {
     u32x16 words;
     for (size_t g = 0; g < 8; g++) {
         words[g] = words[g + 8] = bits == 4 ? crumb_scales4(codes, g) : crumb_scales2(codes, g) >> shift;
@@ -54,8 +53,7 @@ CRUMB_INLINE void LEVEL(expand_scales)(
 }
 
 static void LEVEL(fill_packed)(
-    const crumb_packed_shape *shape, const uint8_t *record, size_t first_channel, size_t depth, float *panel)
-{
+    const crumb_packed_shape *shape, const uint8_t *record, size_t first_channel, size_t depth, float *panel) {
     const uint16_t *halves = (const uint16_t *)(const void *)(record + shape->row_scales_offset);
     float row_scales[64], scales[32];
     for (size_t row = 0; row < 64; row += 16) LEVEL(store)(row_scales + row, LEVEL(load_halves)(halves + row));
@@ -65,8 +63,7 @@ static void LEVEL(fill_packed)(
     for (; channel < end && channel < shape->four_bit_channels; channel += CRUMB_TILE4_CHANNELS) {
         size_t tile = channel / CRUMB_TILE4_CHANNELS;
         const uint8_t *codes = record + tile * CRUMB_TILE_BYTES;
-        LEVEL(expand_scales)(
-            record + shape->scales4_offset + tile * CRUMB_TILE4_SCALE_BYTES, 4, 0, row_scales, scales);
+        LEVEL(expand_scales)(record + shape->scales4_offset + tile * CRUMB_TILE4_SCALE_BYTES, 4, 0, row_scales, scales);
         for (size_t t = 0; t < 4; t++, out += 8 * 32) LEVEL(expand_words)(codes + 16 * t, 4, scales, out);
     }
     // Groups, not tiles: after an odd number of 4-bit tiles a panel ends within a 2-bit tile.
@@ -87,8 +84,8 @@ static void LEVEL(fill_packed)(
     for (size_t pool = from / CRUMB_OUTLIER_CHANNELS; pool * CRUMB_OUTLIER_CHANNELS < to; pool++) {
         size_t first_tile = pool * CRUMB_POOL_TILES, start = pool * CRUMB_OUTLIER_CHANNELS;
         size_t count = crumb_min(CRUMB_POOL_TILES, tiles - first_tile) * shape->outliers_per_tile;
-        const uint8_t *entry = record + shape->outliers_offset
-            + first_tile * shape->outliers_per_tile * sizeof(crumb_outlier);
+        const uint8_t *entry =
+            record + shape->outliers_offset + first_tile * shape->outliers_per_tile * sizeof(crumb_outlier);
         for (size_t e = 0; e < count; e++, entry += sizeof(crumb_outlier)) {
             uint32_t position = crumb_read16(entry);
             size_t at = start + (position >> 5);

@@ -25,6 +25,8 @@ struct Crumb: ParsableCommand {
               3    `crumb verify` found damage
               64   the command line is wrong
               130  interrupted with Ctrl-C; a quantization goes on when called again
+
+            Completion of words in your shell: crumb --generate-completion-script bash (or zsh, fish)
             """,
         version: Crumb.releaseVersion,
         subcommands: [

@@ -1,5 +1,6 @@
 import CrumbDigest
 import CrumbFormats
+import CrumbTestSupport
 import Testing
 
 @Suite struct FileDigestTests {

@@ -1,6 +1,6 @@
 import CrumbABI
-import CrumbEngine
 import CrumbDigest
+import CrumbEngine
 import CrumbFormats
 import CrumbJSON
 import CrumbModel

@@ -1,6 +1,7 @@
 import CrumbFormats
 import CrumbJSON
 import CrumbTensor
+import CrumbTestSupport
 import Testing
 
 private func open(_ builder: GGUFBuilder) throws -> any Checkpoint {

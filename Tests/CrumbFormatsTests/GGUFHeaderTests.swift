@@ -1,6 +1,7 @@
 import CrumbFormats
 import CrumbJSON
 import CrumbTensor
+import CrumbTestSupport
 import Testing
 
 private func parse(_ bytes: [UInt8]) throws -> GGUFHeader {
@@ -227,7 +228,7 @@ struct BadGGUF: Sendable, CustomTestStringConvertible {
     @Test func `no changed byte makes the reader trap or look outside the file`() throws {
         let builder = GGUFBuilder.model("qwen2", hasBias: true)
         let file = builder.file
-        var random = TestRandom(7)
+        var random = SeededGenerator(seed: 7)
         for _ in 0..<20_000 {
             var changed = file
             for _ in 0..<Int.random(in: 1...3, using: &random) {

@@ -1,5 +1,6 @@
 import CrumbFormats
 import CrumbJSON
+import CrumbTestSupport
 import Testing
 
 private func vocabulary(_ change: (inout GGUFBuilder) -> Void) throws -> GGUFVocabulary {

@@ -1,6 +1,7 @@
 import CrumbFormats
 import CrumbJSON
 import CrumbTensor
+import CrumbTestSupport
 import Testing
 
 private let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]

@@ -1,6 +1,7 @@
 import CrumbFormats
 import CrumbJSON
 import CrumbTensor
+import CrumbTestSupport
 import Testing
 
 private func file(_ json: String, data: Int = 0) -> [UInt8] {
@@ -116,7 +117,7 @@ private func entry(_ dtype: String, _ shape: String, _ begin: Int, _ end: Int) -
         for count in sound.indices {
             #expect(throws: (any Error).self) { _ = try parse(Array(sound[..<count])) }
         }
-        var random = TestRandom(11)
+        var random = SeededGenerator(seed: 11)
         for _ in 0..<20_000 {
             var changed = sound
             changed[Int.random(in: 0..<8 + json.utf8.count, using: &random)] = UInt8.random(

@@ -1,6 +1,7 @@
 import CrumbFormats
 import CrumbJSON
 import CrumbTensor
+import CrumbTestSupport
 import Testing
 
 private func layout(_ name: String, _ type: StorageType, _ shape: [Int]) throws -> TensorLayout {
@@ -8,7 +9,7 @@ private func layout(_ name: String, _ type: StorageType, _ shape: [Int]) throws 
 }
 
 private func filled(_ layout: TensorLayout, _ seed: UInt64) -> TensorView {
-    var random = TestRandom(seed)
+    var random = SeededGenerator(seed: seed)
     let buffer = HeapBuffer(byteCount: layout.byteCount)
     for index in 0..<layout.byteCount { buffer.mutableBytes[index] = UInt8.random(in: .min ... .max, using: &random) }
     return buffer.tensor(layout.name, layout.type, layout.shape)

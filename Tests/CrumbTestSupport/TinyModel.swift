@@ -122,33 +122,3 @@ package struct TinyModel {
         return UnicodeScalar(UInt32(256 + rank)).map { String(Character($0)) } ?? ""
     }
 }
-
-/// A fresh folder that is removed with everything in it when the value goes out of scope.
-package final class TemporaryFolder {
-    package let path: String
-
-    package init() throws {
-        var template = Array("/tmp/crumb-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw FormatError(path: "/tmp", reason: "has no room for a test folder")
-        }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit { Self.remove(path) }
-
-    private static func remove(_ path: String) {
-        if let folder = opendir(path) {
-            while let entry = readdir(folder) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != ".", name != ".." { remove(path + "/" + name) }
-            }
-            closedir(folder)
-            rmdir(path)
-        } else {
-            unlink(path)
-        }
-    }
-}

@@ -60,12 +60,12 @@ typedef struct {
     uint32_t outliers_per_tile; // entries for each 2-bit tile of 32 x 64 weights
     uint32_t row_tiles;         // ceil(rows / 32)
     // Byte offsets within a record.
-    uint32_t codes2_offset;     // 4-bit codes start at 0
+    uint32_t codes2_offset; // 4-bit codes start at 0
     uint32_t scales4_offset;
     uint32_t scales2_offset;
     uint32_t row_scales_offset; // 32 halves for the 4-bit region, then 32 for the 2-bit region
     uint32_t outliers_offset;
-    uint32_t record_bytes;      // a multiple of 16
+    uint32_t record_bytes; // a multiple of 16
 } crumb_packed_shape;
 
 CRUMB_STATIC_ASSERT(sizeof(crumb_outlier) == 4, "an outlier is 4 bytes");

@@ -217,8 +217,7 @@ void crumb_to_half(const float *x, size_t count, uint16_t *out);
 void crumb_from_half(const uint16_t *x, size_t count, float *out);
 
 /// out[j] = q . key j for j < count; q fp32 (d), key j in half precision at keys + j * stride.
-void crumb_attention_scores(
-    const float *q, const uint16_t *keys, size_t stride, size_t count, size_t d, float *out);
+void crumb_attention_scores(const float *q, const uint16_t *keys, size_t stride, size_t count, size_t d, float *out);
 
 /// out[i] = sum over j < count of weights[j] x value j [i], i < d; value j in half precision at values + j * stride.
 void crumb_attention_values(
