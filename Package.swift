@@ -46,6 +46,7 @@ struct Room {
 let rooms: [Room] = [
     Room("CrumbABI", .c),
     Room("CrumbSIMD", .c, ["ABI"]),
+    Room("CrumbCorpus", .c),
     Room("CrumbJSON", .guarded),
     Room("CrumbThreads", .swift),
     Room("CrumbTensor", .swift),
@@ -67,8 +68,8 @@ let rooms: [Room] = [
     Room(
         "CrumbPipeline", .swift,
         [
-            "ABI", "BLAS", "Digest", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Quant", "Tensor",
-            "Threads", "Tokenizer",
+            "ABI", "BLAS", "Corpus", "Digest", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Quant",
+            "Tensor", "Threads", "Tokenizer",
         ],
         [logging]),
     Room(

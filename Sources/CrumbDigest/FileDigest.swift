@@ -6,14 +6,11 @@ import Glibc
 ///
 /// A room of its own, because swift-crypto takes longer to compile than all readers together.
 package enum FileDigest {
-    /// Reads a file once, a mebibyte at a time.
+    /// Reads a regular file once, a mebibyte at a time.
     ///
-    /// - Throws: `FormatError` where it cannot be read.
+    /// - Throws: `FormatError` where it cannot be read or is not a regular file.
     package static func sha256(of path: String) throws(FormatError) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw FormatError(path: path, reason: "cannot be opened: \(String(cString: strerror(errno)))")
-        }
+        let descriptor = try FileSystem.openRegular(path)
         defer { close(descriptor) }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
         defer { buffer.deallocate() }
@@ -22,7 +19,7 @@ package enum FileDigest {
             let count = read(descriptor, buffer.baseAddress, buffer.count)
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else {
-                throw FormatError(path: path, reason: "cannot be read: \(String(cString: strerror(errno)))")
+                throw FormatError(path: path, reason: "cannot be read: \(systemMessage())")
             }
             if count == 0 { return hexadecimal(hash.finalize()) }
             hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))

@@ -1,3 +1,4 @@
+import CrumbFormats
 package import CrumbModel
 package import CrumbThreads
 import CrumbTokenizer
@@ -64,10 +65,11 @@ package struct BatchSampling {
     ///
     /// - Parameter isCancelled: Asked before each step, with the share of the work that is done.
     /// - Returns: `sequences` lists of `tokens` tokens, or nil when cancelled.
-    /// - Throws: `EngineError` for numbers out of range or broken logits; `ModelError` when there is no memory.
+    /// - Throws: `EngineError` for numbers out of range or broken logits; `ModelError` when there is no memory; what
+    ///   `isCancelled` throws.
     package func draw(
         _ forward: DecoderForward, starts: Starts, pool: ThreadPool,
-        isCancelled: (_ fraction: Double) -> Bool = { _ in false }
+        isCancelled: (_ fraction: Double) throws -> Bool = { _ in false }
     ) throws -> [[Int32]]? {
         let longest = forward.configuration.maxPositionEmbeddings
         guard (1...4096).contains(sequences), (1...longest).contains(tokens) else {
@@ -86,7 +88,7 @@ package struct BatchSampling {
             return lane
         }
         for step in 1..<max(tokens, 1) {
-            if isCancelled(Double(step) / Double(tokens)) { return nil }
+            if try isCancelled(Double(step) / Double(tokens)) { return nil }
             let batch = try Batch(lanes.map { ($0.cache, [$0.tokens[step - 1]], .last) })
             let logits = try forward.logits(for: batch)
             lanes.withUnsafeMutableBufferPointer { lanes in
@@ -117,11 +119,16 @@ extension LoadedModel {
     }
 
     /// Draws sequences from this model; see `BatchSampling`.
+    ///
+    /// - Throws: as `BatchSampling.draw`; `FormatError` where the model's file changed since it was opened.
     package func sampleBatch(
         sequences: Int, tokens: Int, seed: UInt64, temperature: Double = 1,
         isCancelled: (_ fraction: Double) -> Bool = { _ in false }
     ) throws -> [[Int32]]? {
         try BatchSampling(sequences: sequences, tokens: tokens, seed: seed, temperature: temperature)
-            .draw(forward, starts: sequenceStarts, pool: pool, isCancelled: isCancelled)
+            .draw(forward, starts: sequenceStarts, pool: pool) { fraction in
+                try checkpoint.checkUnchanged()
+                return isCancelled(fraction)
+            }
     }
 }

@@ -7,8 +7,6 @@ package final class ChatSession {
     package let model: LoadedModel
     /// Objects with `role` and `content`, in order.
     package private(set) var messages: [JSONValue]
-    /// Tools that the template may describe to the model.
-    package var tools: JSONValue?
     private let timeline: DecoderTimeline
 
     /// Positions reserved where nothing else is asked for: long enough for a conversation, and its memory, which the
@@ -21,10 +19,7 @@ package final class ChatSession {
     /// - Throws: `EngineError` where the model has no chat template or the context is out of range; `ModelError` when
     ///   there is no memory for it.
     package init(_ model: LoadedModel, system: String? = nil, contextLength: Int? = nil) throws {
-        guard model.chatTemplate != nil else {
-            throw EngineError(
-                "\(model.path): has no chat template, so it cannot hold a conversation; let it continue a text instead")
-        }
+        _ = try model.requiredChatTemplate
         self.model = model
         messages = system.map { [Self.message("system", $0)] } ?? []
         let longest = model.configuration.maxPositionEmbeddings
@@ -43,7 +38,7 @@ package final class ChatSession {
         onText: (String) throws -> Void = { _ in }
     ) throws -> Generation {
         let asked = messages + [Self.message("user", text)]
-        let prompt = model.encodeTemplated(try model.render(asked, tools: tools))
+        let prompt = model.encodeTemplated(try model.render(asked))
         let generation = try model.generate(
             prompt, on: timeline, options: options, isCancelled: isCancelled, onText: onText)
         messages = asked + [Self.message("assistant", generation.text)]

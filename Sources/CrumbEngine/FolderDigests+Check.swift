@@ -1,6 +1,5 @@
 import CrumbDigest
 import CrumbFormats
-import Glibc
 
 extension FolderDigests {
     /// What was found about one file.
@@ -26,7 +25,7 @@ extension FolderDigests {
             findings.append(Self.compare(file.name, file.digest, folder: folder))
         }
         let known = Set(files.map(\.name) + [Self.fileName])
-        for name in try Self.names(in: folder) where !known.contains(name) && !name.hasPrefix(".") {
+        for name in try FileSystem.names(in: folder) where !known.contains(name) && !name.hasPrefix(".") {
             findings.append(Finding(name: name, bytes: 0, problem: "does not belong to the folder: it has no digest"))
         }
         return findings
@@ -45,31 +44,13 @@ extension FolderDigests {
     private static func compare(_ name: String, _ digest: String, folder: String) -> Finding {
         let path = FileSystem.join(folder, name)
         guard FileSystem.exists(path) else { return Finding(name: name, bytes: 0, problem: "is missing") }
-        var status = stat()
-        let bytes = stat(path, &status) == 0 ? Int(status.st_size) : 0
         do {
+            let bytes = try FileSystem.size(of: path)
             let found = try FileDigest.sha256(of: path)
             let problem = found == digest ? nil : "changed: its SHA-256 is \(found), but \(digest) was stored"
             return Finding(name: name, bytes: bytes, problem: problem)
         } catch {
             return Finding(name: name, bytes: 0, problem: error.reason)
         }
-    }
-
-    package static func names(in folder: String) throws -> [String] {
-        guard let stream = opendir(folder) else {
-            throw FormatError(path: folder, reason: "cannot be listed: \(String(cString: strerror(errno)))")
-        }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { field in
-                field.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: field.pointee)) {
-                    String(cString: $0)
-                }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 }

@@ -75,12 +75,21 @@ package struct GenerationLoop {
     /// memory of a pass stays small beside the weights.
     package static let prefillBlock = 512
 
+    /// Decode steps between two looks at the model's files: far less than a millisecond in several seconds.
+    package static let stepsBetweenChecks = 64
+
     package let timeline: any Timeline
     package let endTokens: Set<Int32>
+    /// Throws where the files that the weights are mapped from changed, so that touching them is unsafe.
+    private let checkWeights: () throws -> Void
 
-    package init(timeline: any Timeline, endTokens: Set<Int32>) {
+    /// - Parameter checkWeights: Called before each block of the prompt and every `stepsBetweenChecks` decode steps.
+    package init(
+        timeline: any Timeline, endTokens: Set<Int32>, checkWeights: @escaping () throws -> Void = {}
+    ) {
         self.timeline = timeline
         self.endTokens = endTokens
+        self.checkWeights = checkWeights
     }
 
     /// Continues `prompt` until something ends the answer.
@@ -88,7 +97,8 @@ package struct GenerationLoop {
     /// - Parameters:
     ///   - isCancelled: Asked before each pass.
     ///   - onText: Called with each piece of text that is certain to belong to the answer.
-    /// - Throws: `EngineError` for options out of range, a prompt longer than the context, or broken logits.
+    /// - Throws: `EngineError` for options out of range, a prompt longer than the context, or broken logits; what
+    ///   `checkWeights` throws.
     package func generate(
         _ prompt: [Int32], options: GenerationOptions, decoder: TextDecoder, isCancelled: () -> Bool = { false },
         onText: (String) throws -> Void = { _ in }
@@ -110,7 +120,12 @@ package struct GenerationLoop {
         let clock = ContinuousClock()
         let start = clock.now
         guard
-            let prefilled = try timeline.prefill(prompt, blockTokens: Self.prefillBlock, isCancelled: isCancelled)
+            let prefilled = try timeline.prefill(
+                prompt, blockTokens: Self.prefillBlock,
+                isCancelled: {
+                    try checkWeights()
+                    return isCancelled()
+                })
         else { return result }
         result.promptSeconds = start.duration(to: clock.now).seconds
         result.reusedTokens = prefilled.reused
@@ -144,6 +159,7 @@ package struct GenerationLoop {
                 break
             }
             if isCancelled() { break }
+            if (result.decodeSteps + 1).isMultiple(of: Self.stepsBetweenChecks) { try checkWeights() }
             logits = try timeline.append([token])
             result.decodeSteps += 1
         }

@@ -27,16 +27,27 @@ extension LoadedModel {
     /// The prompt for the model's next message, as the chat template words it.
     ///
     /// - Throws: `EngineError` where there is no template; `TemplateError` where it refuses the messages.
-    package func render(_ messages: [JSONValue], tools: JSONValue? = nil) throws -> String {
-        guard let chatTemplate else { throw EngineError("\(path): has no chat template") }
+    package func render(_ messages: [JSONValue]) throws -> String {
+        let chatTemplate = try requiredChatTemplate
         // As Hugging Face's apply_chat_template: tools and documents are always there, while tokens that a tokenizer lacks
         // are left out, so that templates can ask whether they are defined.
         var context: JSONObject = [
-            "messages": .array(messages), "tools": tools ?? .null, "documents": .null, "add_generation_prompt": true,
+            "messages": .array(messages), "tools": .null, "documents": .null, "add_generation_prompt": true,
         ]
         if let bos = tokenizer.bosID.flatMap({ tokenizer.token($0) }) { context["bos_token"] = .string(bos) }
         if let eos = tokenizer.eosIDs.first.flatMap({ tokenizer.token($0) }) { context["eos_token"] = .string(eos) }
         return try chatTemplate.render(context, date: Int64(time(nil)))
+    }
+
+    /// - Throws: `EngineError` where the model has no chat template.
+    var requiredChatTemplate: ChatTemplate {
+        get throws {
+            guard let chatTemplate else {
+                throw EngineError(
+                    "\(path): has no chat template, so it cannot hold a conversation; let it continue a text instead")
+            }
+            return chatTemplate
+        }
     }
 
     /// Lets the model continue a plain text, with a cache of just the size that is needed.
@@ -47,7 +58,30 @@ extension LoadedModel {
         _ text: String, options: GenerationOptions, contextLength: Int? = nil, isCancelled: () -> Bool = { false },
         onText: (String) throws -> Void = { _ in }
     ) throws -> Generation {
-        let prompt = encodePrompt(text)
+        try answer(
+            encodePrompt(text), options: options, contextLength: contextLength, isCancelled: isCancelled, onText: onText
+        )
+    }
+
+    /// Lets the model answer messages, with a cache of just the size that is needed.
+    ///
+    /// - Parameters:
+    ///   - messages: Objects with `role` and `content`, in order.
+    ///   - contextLength: Tokens that prompt and answer may have together; nil takes the model's own limit.
+    /// - Throws: as `render` and `GenerationLoop.generate`; `EngineError` for a context out of range.
+    package func reply(
+        to messages: [JSONValue], options: GenerationOptions, contextLength: Int? = nil,
+        isCancelled: () -> Bool = { false }, onText: (String) throws -> Void = { _ in }
+    ) throws -> Generation {
+        try answer(
+            encodeTemplated(render(messages)), options: options, contextLength: contextLength,
+            isCancelled: isCancelled, onText: onText)
+    }
+
+    private func answer(
+        _ prompt: [Int32], options: GenerationOptions, contextLength: Int?, isCancelled: () -> Bool,
+        onText: (String) throws -> Void
+    ) throws -> Generation {
         let limit = try checkedContext(contextLength) ?? configuration.maxPositionEmbeddings
         var capacity = limit
         if let maxTokens = options.maxTokens, maxTokens < limit {
@@ -65,9 +99,9 @@ extension LoadedModel {
         _ prompt: [Int32], on timeline: any Timeline, options: GenerationOptions, isCancelled: () -> Bool = { false },
         onText: (String) throws -> Void = { _ in }
     ) throws -> Generation {
-        try checkpoint.checkUnchanged()
         var decoder = tokenizer.streamingDecoder(skipSpecialTokens: true)
-        let loop = GenerationLoop(timeline: timeline, endTokens: endTokens)
+        let loop = GenerationLoop(
+            timeline: timeline, endTokens: endTokens, checkWeights: { try self.checkpoint.checkUnchanged() })
         return try loop.generate(
             prompt, options: options,
             decoder: GenerationLoop.TextDecoder(next: { decoder.append($0) }, finish: { decoder.finish() }),

@@ -38,5 +38,12 @@ package final class LoadedModel {
     package var configuration: ModelConfiguration { forward.configuration }
 
     /// "Crumb", "GGUF" or "Hugging Face".
-    package var formatName: String { quantization == nil ? checkpoint.formatName : "Crumb" }
+    package var formatName: String { checkpoint.formatName(quantizedAs: quantization) }
+}
+
+extension Checkpoint {
+    /// What a model is stored as, for people: "Crumb" where Crumb quantized it, else the checkpoint's own name.
+    package func formatName(quantizedAs quantization: QuantizationConfiguration?) -> String {
+        quantization == nil ? formatName : "Crumb"
+    }
 }

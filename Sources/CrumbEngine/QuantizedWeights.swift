@@ -88,20 +88,12 @@ package final class QuantizedWeights: WeightSource {
             if known.columns == shape.k, known.segments == shape.segments { return known.order }
             throw damaged("\(matrix) shares the order \(name) with a matrix of other channels")
         }
-        let view = try checkpoint.tensor(name)
-        guard view.type == .u16, view.shape == [shape.orderCount] else {
-            throw damaged(
-                "\(name), the order of \(matrix), is \(view.type.rawValue) of shape \(view.shape), but "
-                    + "\(shape.orderCount) u16 belong there")
-        }
-        let channels = (0..<shape.orderCount).map { index in
-            UInt16(littleEndian: view.bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self))
-        }
-        switch ChannelOrder.validated(channels, shape: shape) {
-        case .success(let order):
+        do {
+            let order = try ChannelOrder.read(checkpoint.tensor(name), shape: shape)
             orders.withLock { $0[name] = KnownOrder(order: order, columns: shape.k, segments: shape.segments) }
             return order
-        case .failure(let error): throw damaged("\(name): \(error)")
+        } catch {
+            throw damaged("the order of \(matrix): \(error)")
         }
     }
 

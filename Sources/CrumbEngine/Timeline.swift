@@ -27,9 +27,9 @@ extension Timeline {
     ///   - blockTokens: Tokens of one pass.
     ///   - isCancelled: Asked before each block.
     /// - Returns: The logits after the last token and how many tokens were taken over, or nil when cancelled.
-    /// - Throws: `EngineError` for an empty prompt or one longer than the context.
+    /// - Throws: `EngineError` for an empty prompt or one longer than the context; what `isCancelled` throws.
     func prefill(
-        _ prompt: [Int32], blockTokens: Int, isCancelled: () -> Bool
+        _ prompt: [Int32], blockTokens: Int, isCancelled: () throws -> Bool
     ) throws -> (logits: UnsafeMutableBufferPointer<Float>, reused: Int)? {
         guard !prompt.isEmpty else { throw EngineError("the prompt is empty: give at least one token to continue") }
         // The answer needs a position of its own.
@@ -44,7 +44,7 @@ extension Timeline {
         truncate(to: reused)
         var position = reused
         while true {
-            if isCancelled() { return nil }
+            if try isCancelled() { return nil }
             let end = min(position + blockTokens, prompt.count)
             let logits = try append(Array(prompt[position..<end]))
             position = end

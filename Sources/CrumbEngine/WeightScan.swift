@@ -1,16 +1,18 @@
 import CrumbModel
-import CrumbTensor
-import CrumbThreads
+package import CrumbTensor
+package import CrumbThreads
 
 /// Looks for weights that are not finite: NaN and infinities in plain numbers, and in the fp16 scales of GGUF's blocks,
 /// whose codes cannot be anything but numbers.
 ///
 /// It reads each weight matrix once, which a first pass through the model would do anyway.
-struct WeightScan {
-    let pool: ThreadPool
+package struct WeightScan {
+    private let pool: ThreadPool
 
     /// Bytes that one call of a thread looks at, about.
     private static let part = 1 << 20
+
+    package init(pool: ThreadPool) { self.pool = pool }
 
     /// - Throws: `EngineError` that names the tensor and the row of the first such number.
     func check(_ weights: DecoderWeights, path: String) throws {
@@ -25,7 +27,8 @@ struct WeightScan {
         }
     }
 
-    private func firstBadRow(_ view: TensorView) -> Int? {
+    /// The first row of a matrix with such a number; nil where all are finite.
+    package func firstBadRow(_ view: TensorView) -> Int? {
         let halves = Self.scaleOffsets(view.type)
         let rowsInPart = max(1, Self.part / max(view.rowBytes, 1))
         let parts = (view.rows + rowsInPart - 1) / rowsInPart

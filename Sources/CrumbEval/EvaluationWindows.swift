@@ -1,6 +1,8 @@
 /// Which part of a text is measured, by tokens.
 package enum TextPortion: String, Sendable, CaseIterable {
-    case all, firstHalf, secondHalf
+    case all
+    case firstHalf = "first-half"
+    case secondHalf = "second-half"
 
     /// The tokens of a text of `count` tokens.
     package func range(of count: Int) -> Range<Int> {

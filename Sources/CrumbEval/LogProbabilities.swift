@@ -1,3 +1,4 @@
+import CrumbEngine
 import CrumbSIMD
 import Glibc
 
@@ -17,10 +18,8 @@ struct LogProbabilities {
 
     init(_ logits: UnsafeBufferPointer<Float>) {
         self.logits = logits
-        var best = 0
-        for index in 1..<max(logits.count, 1) where logits[index] > logits[best] { best = index }
-        mostLikely = best
-        let largest = logits[best]
+        mostLikely = Int(Sampler.mostLikely(logits))
+        let largest = logits[mostLikely]
         var sum = 0.0
         withUnsafeTemporaryAllocation(of: Float.self, capacity: Self.block) { scratch in
             guard let scratch = scratch.baseAddress else { return }

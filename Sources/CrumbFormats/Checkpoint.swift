@@ -10,6 +10,8 @@ package protocol Checkpoint: Sendable {
     var formatName: String { get }
     /// The keys of `config.json`.
     var configuration: JSONObject { get }
+    /// The file that `configuration` comes from, for errors: the folder's `config.json`, or the one file of the model.
+    var configurationPath: String { get }
     /// The keys of `generation_config.json`, where there is one.
     var generationConfiguration: JSONObject? { get }
     /// All tensors, in the order of the file.
@@ -27,8 +29,21 @@ package protocol Checkpoint: Sendable {
     ///
     /// - Throws: `FormatError` or `JSONError` where it is missing or not valid.
     var tokenizerFiles: TokenizerFiles { get throws }
+    /// The bytes of a file beside the weights, such as LICENSE: nil where there is none, and for a model that is one
+    /// file.
+    ///
+    /// - Throws: `FormatError` where the name is no plain file name, or the file is a link out of the folder, not a
+    ///   regular file, or larger than 256 MiB.
+    func sideFile(_ name: String) throws -> [UInt8]?
     /// Throws where a file changed since it was opened, so that reading on would be unsafe.
     func checkUnchanged() throws
+}
+
+/// What holds for a model that is one file.
+extension Checkpoint {
+    package var configurationPath: String { path }
+
+    package func sideFile(_ name: String) throws -> [UInt8]? { nil }
 }
 
 extension Checkpoint {

@@ -24,12 +24,11 @@ package enum RopeScaling: Sendable, Equatable {
         let thetaRange = 1.0...1e15
         let theta = try (parameters?.value("rope_theta") != nil ? parameters ?? configuration : configuration)
             .number("rope_theta", in: thetaRange, default: 10000)
+        try refusePartial(configuration)
         let scalings = try configuration.nested("rope_scaling")
         guard let scaling = scalings ?? parameters else { return (.none, theta) }
         let factors = 0.0...1e6
-        if try scaling.number("partial_rotary_factor", in: 0...1, default: 1) != 1 {
-            throw scaling.error("partial_rotary_factor", "is not 1: partly rotated heads are not supported")
-        }
+        try refusePartial(scaling)
         let newName = try scaling.string("rope_type")
         let oldName = try scaling.string("type")
         let type = newName ?? oldName ?? "default"
@@ -63,6 +62,12 @@ package enum RopeScaling: Sendable, Equatable {
             throw scaling.error(
                 "rope_type",
                 "is \"\(type)\", which is not supported; known are \(Self.knownTypes.joined(separator: ", "))")
+        }
+    }
+
+    private static func refusePartial(_ settings: ConfigurationReader) throws(ModelError) {
+        if try settings.number("partial_rotary_factor", in: 0...1, default: 1) != 1 {
+            throw settings.error("partial_rotary_factor", "is not 1: partly rotated heads are not supported")
         }
     }
 

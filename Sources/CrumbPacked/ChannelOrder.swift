@@ -1,4 +1,5 @@
 package import CrumbABI
+package import CrumbTensor
 
 /// The order in which a packed matrix wants its input channels: most sensitive first, within each segment.
 ///
@@ -10,6 +11,22 @@ package final class ChannelOrder: Sendable {
 
     /// Takes an order without looking at it; `validated` is for orders that come from a file.
     package init(_ channels: [UInt16]) { self.channels = channels }
+
+    /// The order in the tensor `view`, U16 of shape [orderCount], for a matrix of `shape`; checked as `validated` does.
+    package static func read(_ view: TensorView, shape: crumb_packed_shape) throws(PackedError) -> ChannelOrder {
+        guard view.type == .u16, view.shape == [shape.orderCount] else {
+            throw PackedError(
+                "\(view.name) is \(view.type.rawValue) of shape \(view.shape), but an order of \(shape.orderCount) u16 "
+                    + "belongs there")
+        }
+        let channels = (0..<shape.orderCount).map { index in
+            UInt16(littleEndian: view.bytes.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self))
+        }
+        switch validated(channels, shape: shape) {
+        case .success(let order): return order
+        case .failure(let error): throw PackedError("\(view.name): \(error)")
+        }
+    }
 
     /// An order read from a file for a matrix of `shape`, or a sentence that says why it is none.
     ///

@@ -6,7 +6,7 @@ extension crumb_packed_shape {
     ///
     /// - Parameters:
     ///   - rows: N, 1 ... 2^24.
-    ///   - columns: K, 1 ... 65535 (an order stores channels in 16 bits).
+    ///   - columns: K, 1 ... 65534 (an order stores channels in 16 bits, and 65535 is padding).
     ///   - segments: 1, 2, 4 or 8; divides K.
     ///   - fourBitChannels: of each segment; a multiple of 32. A segment is padded to the next multiple of 32 that
     ///     leaves a multiple of 64 for the 2-bit region.

@@ -28,19 +28,30 @@ package struct QuantizedMatrix: Sendable, Equatable {
     package var rowScales: [UInt16]
     package var outliers: [Outlier]
 
-    /// All codes, scales and outliers zero.
-    package init(shape: crumb_packed_shape) {
+    /// Takes arrays of the sizes above.
+    package init(
+        shape: crumb_packed_shape, codes: [UInt8], scaleCodes: [UInt8], rowScales: [UInt16], outliers: [Outlier]
+    ) {
         self.shape = shape
-        codes = Array(repeating: 0, count: shape.n * shape.orderCount)
-        scaleCodes = Array(repeating: 0, count: shape.n * shape.orderCount / Int(CRUMB_GROUP))
-        rowScales = Array(repeating: 0, count: shape.n * Int(shape.segments) * 2)
-        outliers = []
+        self.codes = codes
+        self.scaleCodes = scaleCodes
+        self.rowScales = rowScales
+        self.outliers = outliers
+    }
+
+    /// All codes and scales zero, no outliers.
+    package init(shape: crumb_packed_shape) {
+        self.init(
+            shape: shape, codes: Array(repeating: 0, count: shape.n * shape.orderCount),
+            scaleCodes: Array(repeating: 0, count: shape.n * shape.orderCount / Int(CRUMB_GROUP)),
+            rowScales: Array(repeating: 0, count: shape.n * Int(shape.segments) * 2), outliers: [])
     }
 
     package static func == (left: QuantizedMatrix, right: QuantizedMatrix) -> Bool {
         left.shape.n == right.shape.n && left.shape.k == right.shape.k
             && left.shape.fourBitChannels == right.shape.fourBitChannels
             && left.shape.segments == right.shape.segments
+            && left.shape.outliers_per_tile == right.shape.outliers_per_tile
             && left.codes == right.codes && left.scaleCodes == right.scaleCodes && left.rowScales == right.rowScales
             && left.outliers == right.outliers
     }

@@ -1,28 +1,29 @@
 import CrumbABI
 import CrumbBLAS
 import CrumbFormats
-package import CrumbModel
-package import CrumbPacked
-package import CrumbQuant
+import CrumbModel
+import CrumbPacked
+import CrumbQuant
 import CrumbTensor
 import CrumbThreads
 
 /// A quantized matrix with what rounding did to it.
-package struct QuantizedLayerMatrix {
-    package let projection: Projection
-    package let packed: PackedMatrix
-    package let error: MatrixError
+struct QuantizedLayerMatrix {
+    let projection: Projection
+    let packed: PackedMatrix
+    let error: MatrixError
 }
 
 /// Goes through a model layer by layer: collects the inputs of each matrix on the outputs of what is quantized already,
 /// has it quantized, and carries the calibration text through.
 ///
 /// Memory: the residual stream and the attention outputs of all tokens, and one input's statistics and factor.
-package final class CalibrationRun {
+final class CalibrationRun {
     private let forward: DecoderForward
     private let sequences: [[Int32]]
     private let quantizer: MatrixQuantizer
     private let plan: BudgetPlan
+    private let names = TensorNames()
     private let hidden: FloatMatrix
     private let attended: FloatMatrix
     private let buffers: [FloatBuffer]
@@ -36,7 +37,7 @@ package final class CalibrationRun {
     ///   - forward: The source model; its layers are replaced by their quantized selves as they are done.
     ///   - sequences: Calibration tokens, in pieces that do not see each other.
     /// - Throws: `ModelError` where memory for a sequence's keys and values cannot be had.
-    package init(
+    init(
         _ forward: DecoderForward, sequences: [[Int32]], plan: BudgetPlan, quantizer: MatrixQuantizer
     ) throws {
         self.forward = forward
@@ -64,7 +65,7 @@ package final class CalibrationRun {
     ///
     /// - Parameter done: Called after each matrix; may throw to stop.
     /// - Throws: `QuantizationError` or `PackedError`, with the matrix's name put before it as a `PipelineError`.
-    package func quantizeLayer(
+    func quantizeLayer(
         _ layer: Int, done: (Projection) throws -> Void
     ) throws -> [QuantizedLayerMatrix] {
         var result: [QuantizedLayerMatrix] = []
@@ -81,16 +82,13 @@ package final class CalibrationRun {
     }
 
     /// Carries the text through a layer whose quantized weights are known: a resumed run.
-    package func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
+    func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
         for (projection, packed) in weights { replace(projection, layer, packed) }
         for stage in Stage.allCases {
             if stage == .attentionProjection { try collect(stage, layer) { _ in } }
             finish(stage, layer)
         }
     }
-
-    /// The last residual stream, for the head: (tokens, hiddenSize).
-    package var finalHidden: FloatMatrix { hidden }
 
     /// What happens between two norms, cut where a matrix's input is complete.
     private enum Stage: CaseIterable {
@@ -170,7 +168,9 @@ package final class CalibrationRun {
         }
         let sources = projections.compactMap { projection in
             plan.shapes[layer][projection].map { shape in
-                MatrixQuantizer.Source(weights: source(forward.weights.layers[layer][projection]), shape: shape)
+                MatrixQuantizer.Source(
+                    name: names.weight(layer, projection), weights: source(forward.weights.layers[layer][projection]),
+                    shape: shape)
             }
         }
         let results: [QuantizedLayerMatrix]
@@ -185,7 +185,7 @@ package final class CalibrationRun {
                 return QuantizedLayerMatrix(projection: $0, packed: packed, error: error)
             }
         } catch {
-            throw PipelineError("\(name): \(error)")
+            throw PipelineError("\(error)")
         }
         for result in results {
             replace(result.projection, layer, result.packed)
@@ -199,11 +199,10 @@ package final class CalibrationRun {
         guard case .dense(let view) = weight.storage else { preconditionFailure("\(weight.name) is quantized already") }
         return [Float](unsafeUninitializedCapacity: view.count) { buffer, count in
             guard let base = buffer.baseAddress else { return }
-            let target = DisjointRows(base: base)
             pool.run(count: view.rows) { n in
                 Dequantizer.dequantizeRow(
                     view, n,
-                    into: UnsafeMutableBufferPointer(start: target.base + n * view.columns, count: view.columns))
+                    into: UnsafeMutableBufferPointer(start: base + n * view.columns, count: view.columns))
             }
             count = view.count
         }
@@ -214,9 +213,4 @@ package final class CalibrationRun {
         forward.weights.layers[layer][projection] = LinearWeight(
             name: old.name, storage: .packed(packed), bias: old.bias)
     }
-}
-
-/// Memory that a parallel loop writes row by row.
-private struct DisjointRows: @unchecked Sendable {  // each index writes its own row
-    let base: UnsafeMutablePointer<Float>
 }

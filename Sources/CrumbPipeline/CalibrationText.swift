@@ -1,78 +1,109 @@
+import CrumbCorpus
 import CrumbEngine
 import CrumbFormats
 import CrumbModel
 import CrumbTokenizer
-import Logging
 
 /// The tokens a model is calibrated on, and some more that it is measured on.
 struct CalibrationText {
     /// Pieces that do not see each other, each beginning as the tokenizer begins texts.
-    let sequences: [[Int32]]
+    private(set) var sequences: [[Int32]] = []
     /// Tokens that were not calibrated on, a whole number of windows; empty where the text has none left.
-    let heldOut: [Int32]
+    private(set) var heldOut: [Int32] = []
     let heldOutContext: Int
     let beginning: Int32?
-    /// For people: where the text comes from and how long it is.
-    let description: String
-    let heldOutDescription: String
+    /// SHA-256 of all tokens.
+    private(set) var digest: String
 
-    var tokenCount: Int { sequences.reduce(0) { $0 + $1.count } }
-    var digest: String { SourceDigest.tokens(sequences.flatMap { $0 } + heldOut) }
-
-    /// Tokens of a piece of a file, and of a piece that the model writes itself: decoding is slow, so those are short.
-    private static let fileContext = 2048
+    /// Tokens of a piece of given text, and of a piece that the model writes itself: decoding is slow, so those are
+    /// short.
+    private static let textContext = 2048
     private static let ownContext = 512
     /// Windows of text held out for measuring.
     private static let heldOutWindows = 4
+
+    /// What the text will be like, known before it is read or written.
+    struct Sizes {
+        /// Tokens of a piece, and pieces that are calibrated on.
+        let context: Int
+        let pieces: Int
+        /// Pieces held out, where the model writes them.
+        let written: Int
+        /// For people.
+        let description: String
+
+        init(_ options: QuantizationOptions, _ configuration: ModelConfiguration) {
+            let own = options.calibration == .ownText
+            context = min(
+                own ? CalibrationText.ownContext : CalibrationText.textContext, configuration.maxPositionEmbeddings,
+                options.calibrationTokens)
+            pieces = options.calibrationTokens / context
+            // Half a window of each counts, so as many tokens are measured as with a given text.
+            written = own ? CalibrationText.heldOutWindows * CalibrationText.textContext / context : 0
+            description = "\(pieces * context) tokens of \(options.calibration)"
+        }
+    }
 
     /// Reads or writes the text that `options` ask for.
     ///
     /// - Parameter progress: Called with the share that is written, where the model writes.
     /// - Throws: `PipelineError` for a text that is too short; `FormatError` for one that cannot be read.
     init(
-        _ options: QuantizationOptions, source: LoadedModel, logger: Logger, progress: (Double) throws -> Void
+        _ options: QuantizationOptions, sizes: Sizes, source: LoadedModel, progress: (Double) throws -> Void
     ) throws {
-        let longest = source.configuration.maxPositionEmbeddings
         beginning = source.beginningToken
-        if let path = options.calibrationPath {
-            let context = min(Self.fileContext, longest, options.calibrationTokens)
-            let tokens = try Self.tokens(of: path, source)
-            let wanted = options.calibrationTokens / context
-            guard tokens.count / context >= wanted else {
-                throw PipelineError(
-                    "\(path) has \(tokens.count) tokens, too few to calibrate on \(options.calibrationTokens); "
-                        + "give a longer text or lower --calibration-tokens")
-            }
-            let pieces = Self.pieces(tokens, context: context)
-            // Evenly over the whole text; what lies between is held out.
-            let chosen = (0..<wanted).map { $0 * pieces.count / wanted }
-            let others = pieces.indices.filter { !Set(chosen).contains($0) }
-            let step = max(others.count / Self.heldOutWindows, 1)
-            let held = others.enumerated().filter { $0.offset % step == 0 }.prefix(Self.heldOutWindows).map(\.element)
-            sequences = chosen.map { Self.begun(pieces[$0], with: source.beginningToken) }
-            heldOut = held.flatMap { pieces[$0] }
-            heldOutContext = context
-            description = "\(wanted * context) tokens of \(path)"
-            heldOutDescription = path
-        } else {
-            let context = min(Self.ownContext, longest)
-            let wanted = max(options.calibrationTokens / context, 1)
-            // Half a window of each counts, so as many tokens are measured as with a file.
-            let held = Self.heldOutWindows * Self.fileContext / Self.ownContext
-            var failure: (any Error)?
-            let written = try source.sampleBatch(sequences: wanted + held, tokens: context, seed: options.seed) {
-                share in
-                do { try progress(share) } catch { failure = error }
-                return failure != nil
-            }
-            if let failure { throw failure }
-            guard let written else { throw PipelineError("the calibration text was not finished") }
-            sequences = Array(written.prefix(wanted))
-            heldOut = written.dropFirst(wanted).flatMap { $0 }
-            heldOutContext = context
-            description = "\(wanted * context) tokens that the source model wrote itself (seed \(options.seed))"
-            heldOutDescription = "text that the source model wrote itself"
+        heldOutContext = sizes.context
+        digest = ""
+        switch options.calibration {
+        case .builtIn:
+            let text = UnsafeBufferPointer(start: crumb_calibration_text, count: crumb_calibration_text_bytes)
+            try take(
+                source.tokenizer.encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false), sizes, options)
+        case .file(let path):
+            try take(Self.tokens(of: path, source), sizes, options)
+        case .ownText:
+            try write(sizes, seed: options.seed, source: source, progress: progress)
         }
+        digest = SourceDigest.tokens(sequences.flatMap { $0 } + heldOut)
+    }
+
+    /// Takes pieces evenly from the whole text; of what lies between, some are held out.
+    private mutating func take(_ tokens: [Int32], _ sizes: Sizes, _ options: QuantizationOptions) throws {
+        let pieces = (0..<tokens.count / sizes.context).map {
+            Array(tokens[$0 * sizes.context..<($0 + 1) * sizes.context])
+        }
+        guard pieces.count >= sizes.pieces else {
+            throw PipelineError(
+                "\(options.calibration) has \(tokens.count) tokens, too few to calibrate on "
+                    + "\(sizes.pieces * sizes.context); give a longer --calibration text or lower --calibration-tokens")
+        }
+        let chosen = Set((0..<sizes.pieces).map { $0 * pieces.count / sizes.pieces })
+        let others = pieces.indices.filter { !chosen.contains($0) }
+        let step = max(others.count / Self.heldOutWindows, 1)
+        heldOut = others.enumerated().filter { $0.offset % step == 0 }.prefix(Self.heldOutWindows).flatMap {
+            pieces[$0.element]
+        }
+        sequences = chosen.sorted().map { index in
+            var piece = pieces[index]
+            if let beginning { piece[0] = beginning }
+            return piece
+        }
+    }
+
+    private mutating func write(
+        _ sizes: Sizes, seed: UInt64, source: LoadedModel, progress: (Double) throws -> Void
+    ) throws {
+        var failure: (any Error)?
+        let written = try source.sampleBatch(
+            sequences: sizes.pieces + sizes.written, tokens: sizes.context, seed: seed
+        ) { share in
+            do { try progress(share) } catch { failure = error }
+            return failure != nil
+        }
+        if let failure { throw failure }
+        guard let written else { throw PipelineError("the calibration text was not finished") }
+        sequences = Array(written.prefix(sizes.pieces))
+        heldOut = written.dropFirst(sizes.pieces).flatMap { $0 }
     }
 
     private static func tokens(of path: String, _ source: LoadedModel) throws -> [Int32] {
@@ -81,15 +112,5 @@ struct CalibrationText {
             throw PipelineError("\(path) is not UTF-8 text, so it cannot be calibrated on")
         }
         return source.tokenizer.encode(text, addSpecialTokens: false)
-    }
-
-    private static func pieces(_ tokens: [Int32], context: Int) -> [[Int32]] {
-        (0..<tokens.count / context).map { Array(tokens[$0 * context..<($0 + 1) * context]) }
-    }
-
-    private static func begun(_ piece: [Int32], with beginning: Int32?) -> [Int32] {
-        var piece = piece
-        if let beginning { piece[0] = beginning }
-        return piece
     }
 }

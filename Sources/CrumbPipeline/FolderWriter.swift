@@ -33,14 +33,20 @@ final class FolderWriter {
         folder = FileSystem.join(work.path, "folder")
     }
 
-    /// Bits of the embedding. Tied to the head, it needs what the head needs.
+    /// Bits of the embedding; tied to the head, the larger of what was asked for either.
     var embeddingBits: Int {
-        let own = options.embeddingBits ?? Self.defaultBits
-        return source.configuration.tieWordEmbeddings ? max(own, options.headBits ?? own) : own
+        let configuration = source.configuration
+        // Groups of 32 features do not fit every width.
+        guard configuration.hiddenSize % GroupedMatrix.groupSize == 0 else { return 16 }
+        guard configuration.tieWordEmbeddings else { return options.embeddingBits ?? Self.defaultBits }
+        return [options.embeddingBits, options.headBits].compactMap { $0 }.max() ?? Self.defaultBits
     }
 
+    /// Bits of the head.
     var headBits: Int {
-        source.configuration.tieWordEmbeddings ? embeddingBits : options.headBits ?? Self.defaultBits
+        if source.configuration.tieWordEmbeddings { return embeddingBits }
+        return source.configuration.hiddenSize % GroupedMatrix.groupSize == 0
+            ? options.headBits ?? Self.defaultBits : 16
     }
 
     /// The smallest that moves perplexity by less than 0.3 % on SmolLM2-135M and Qwen2.5-Coder-1.5B; Docs/Method.md has
@@ -52,6 +58,8 @@ final class FolderWriter {
         if mkdir(folder, 0o755) != 0, errno != EEXIST {
             throw PipelineError("\(folder): the folder cannot be made: \(String(cString: strerror(errno)))")
         }
+        // What a run that was stopped here has left would be taken for a part of this one.
+        for name in try FileSystem.names(in: folder) { unlink(FileSystem.join(folder, name)) }
         let tensors = try collectTensors()
         summary.totalBytes = tensors.reduce(0) { $0 + $1.bytes.count }
         let writer = ShardedWriter(folder: folder, tensors: tensors.map(\.layout), maxShardBytes: Self.shardBytes)
@@ -62,9 +70,9 @@ final class FolderWriter {
     }
 
     /// Writes what tells about the model, the digests of all files, and moves the folder to its place.
-    func finish(_ summary: QuantizationSummary, calibration: CalibrationText) throws {
+    func finish(_ summary: QuantizationSummary, calibration: String, tokens: Int) throws {
         let text = JSONObject([
-            ("text", .string(calibration.description)), ("tokens", JSONValue(calibration.tokenCount)),
+            ("text", .string(calibration)), ("tokens", JSONValue(tokens)),
             ("method", .string(options.method.rawValue)), ("seed", .string(String(options.seed))),
         ])
         var measured = JSONObject([
@@ -83,7 +91,7 @@ final class FolderWriter {
         let card = ModelCard.text(
             ModelCard.Facts(
                 name: lastComponent(options.outputPath), source: lastComponent(options.modelPath), summary: summary,
-                calibration: calibration.description, options: options))
+                calibration: calibration, options: options))
         try AtomicFile.write(card, to: FileSystem.join(folder, "README.md"))
         try FolderDigests.write(for: folder)
         guard rename(folder, options.outputPath) == 0 else {
@@ -121,27 +129,36 @@ final class FolderWriter {
         var tensors = try table(weights.embedding, bits: embeddingBits)
         for layer in plan.shapes.indices {
             let prefix = "model.layers.\(layer)."
-            tensors.append(try checkpoint.tensor(prefix + "input_layernorm.weight"))
-            tensors.append(try checkpoint.tensor(prefix + "post_attention_layernorm.weight"))
+            tensors.append(plain(try checkpoint.tensor(prefix + "input_layernorm.weight")))
+            tensors.append(plain(try checkpoint.tensor(prefix + "post_attention_layernorm.weight")))
             let file = try SafetensorsFile(path: work.tensorPath(layer))
             for projection in Projection.allCases {
                 if names.ownsOrder(projection) { tensors.append(try file.tensor(names.order(layer, projection))) }
                 tensors.append(try file.tensor(names.weight(layer, projection)))
                 if weights.layers[layer][projection].bias != nil {
-                    tensors.append(try checkpoint.tensor(prefix + projection.name + ".bias"))
+                    tensors.append(plain(try checkpoint.tensor(prefix + projection.name + ".bias")))
                 }
             }
         }
-        tensors.append(try checkpoint.tensor("model.norm.weight"))
+        tensors.append(plain(try checkpoint.tensor("model.norm.weight")))
         if !source.configuration.tieWordEmbeddings { tensors += try table(weights.head, bits: headBits) }
         return tensors
+    }
+
+    /// A norm or bias as it is, or in fp32 where the source has it in blocks, which safetensors has no name for.
+    private func plain(_ view: TensorView) -> TensorView {
+        if view.type.blockWeights == 1 { return view }
+        let values = Dequantizer.dequantize(view)
+        let buffer = HeapBuffer(byteCount: values.count * 4)
+        values.withUnsafeBytes { buffer.mutableBytes.copyMemory(from: $0) }
+        return buffer.tensor(view.name, .f32, view.shape)
     }
 
     /// The tensors of an embedding or head at some number of bits.
     private func table(_ weight: LinearWeight, bits: Int) throws -> [TensorView] {
         guard case .dense(let view) = weight.storage else { preconditionFailure("\(weight.name) is quantized already") }
         let name = weight.name + ".weight"
-        guard bits < 16, view.columns % GroupedMatrix.groupSize == 0 else {
+        guard bits < 16 else {
             if view.type == .f16 || view.type == .bf16 { return [view] }
             return [halfPrecision(view, name: name)]
         }

@@ -1,5 +1,5 @@
 import CrumbABI
-package import CrumbModel
+import CrumbModel
 import CrumbPacked
 import CrumbQuant
 
@@ -14,12 +14,12 @@ package struct MemoryPlan: Sendable {
 
     /// - Parameters:
     ///   - sourceBytes: Bytes of the source's tensors.
-    ///   - tokens: Calibration tokens.
-    ///   - sequence: Tokens of the longest piece of text.
-    package init(
-        _ configuration: ModelConfiguration, plan: BudgetPlan, sourceBytes: Int, tokens: Int, sequence: Int,
+    ///   - text: Sizes of the calibration text.
+    init(
+        _ configuration: ModelConfiguration, plan: BudgetPlan, sourceBytes: Int, text: CalibrationText.Sizes,
         threads: Int
     ) {
+        let (tokens, sequence) = (text.pieces * text.context, text.context)
         let float = MemoryLayout<Float>.size
         let shapes = plan.shapes.flatMap(\.values)
         let widest = shapes.map(\.orderCount).max() ?? 0
@@ -42,6 +42,9 @@ package struct MemoryPlan: Sendable {
         let cache = sequence * 2 * configuration.keyValueFeatures * 2 * configuration.numHiddenLayers
         // The head is measured on blocks of a few hundred tokens.
         let logits = 512 * configuration.vocabSize * float
+        // Text of the model's own: all pieces grow side by side, each with its keys and values.
+        let written = text.written > 0 ? text.pieces + text.written : 0
+        let writing = written * (cache + configuration.vocabSize * float)
         parts = [
             ("source weights", sourceBytes),
             ("calibration activations", activations),
@@ -49,8 +52,9 @@ package struct MemoryPlan: Sendable {
             ("matrices in work", work),
             ("one packed layer", 2 * layer),
             ("forward pass", scratch + cache + logits),
+            ("writing the text", writing),
             ("program and tokenizer", 256 << 20),
-        ]
+        ].filter { $0.bytes > 0 }
     }
 
     /// The plan as lines for people.

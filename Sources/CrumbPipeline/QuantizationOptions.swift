@@ -13,8 +13,7 @@ package struct QuantizationOptions: Sendable {
     /// Share of the 2-bit weights kept in 16 bits.
     package var outlierShare = 0.002
     package var method = QuantizationMethod.full
-    /// Text to calibrate on; nil lets the source model write its own.
-    package var calibrationPath: String?
+    package var calibration = CalibrationSource.builtIn
     package var calibrationTokens = 32_768
     package var seed: UInt64 = 0
     /// Threads of the CPU; 0 for as many as the machine has.
@@ -49,8 +48,9 @@ package struct QuantizationOptions: Sendable {
             try require((0...1).contains(share), "--four-bit-share is \(share), but a share lies between 0 and 1")
         }
         try require(
-            (0...64).contains(outliersPerTile) && outlierShare >= 0,
-            "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03")
+            (0...0.03125).contains(outlierShare),
+            "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03125")
+        try require(!outputPath.isEmpty, "the output folder has no name; give one with -o")
         try require(
             (256...16_777_216).contains(calibrationTokens),
             "--calibration-tokens is \(calibrationTokens), but at least 256 and at most 16777216 are of use")
@@ -59,6 +59,23 @@ package struct QuantizationOptions: Sendable {
             try require([4, 8, 16].contains(value), "\(name) is \(value), but 4, 8 and 16 are known")
         }
         try require((0...256).contains(threads), "--threads is \(threads), but 1 to 256 threads can run")
+    }
+}
+
+/// Where the calibration text comes from.
+package enum CalibrationSource: Sendable, Equatable, CustomStringConvertible {
+    /// The text that is part of the program: encyclopedia, stories, talk, code, twenty languages.
+    case builtIn
+    case file(String)
+    /// The source model writes it, at temperature 1.
+    case ownText
+
+    package var description: String {
+        switch self {
+        case .builtIn: "the built-in text"
+        case .file(let path): path
+        case .ownText: "text that the source model writes itself"
+        }
     }
 }
 

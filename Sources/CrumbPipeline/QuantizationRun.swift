@@ -1,3 +1,4 @@
+import CrumbABI
 import CrumbBLAS
 import CrumbEngine
 import CrumbEval
@@ -13,10 +14,12 @@ package import Logging
 
 /// Quantizes a model from a checkpoint to a finished folder.
 package struct QuantizationRun {
-    private let options: QuantizationOptions
+    private var options: QuantizationOptions
     private let logger: Logger
     private let progress: (QuantizationProgress) throws -> Void
     private let names = TensorNames()
+    /// Raised whenever the same input would give other bytes, so that layers of different programs do not mix.
+    private static let revision = "1"
 
     /// - Parameter progress: Called after each matrix and each step of the rest; what it throws stops the run, which
     ///   can be resumed.
@@ -26,6 +29,10 @@ package struct QuantizationRun {
         self.options = options
         self.logger = logger
         self.progress = progress
+        // Completion in a shell ends the names of folders with a slash.
+        while self.options.outputPath.count > 1, self.options.outputPath.hasSuffix("/") {
+            self.options.outputPath.removeLast()
+        }
     }
 
     /// Does all of it.
@@ -41,6 +48,12 @@ package struct QuantizationRun {
         guard !FileSystem.exists(options.outputPath) else {
             throw PipelineError("\(options.outputPath) exists already; choose another output folder or remove it")
         }
+        let parent = options.outputPath.lastIndex(of: "/").map { String(options.outputPath[...$0]) } ?? "."
+        guard access(parent, W_OK | X_OK) == 0 else {
+            throw PipelineError(
+                "\(options.outputPath) cannot be made: \(parent): \(String(cString: strerror(errno))); "
+                    + "choose a folder that can be written to")
+        }
         let blas = try BLAS.load()
         let pool = options.threads > 0 ? ThreadPool(threadCount: options.threads) : ThreadPool()
         let source = try ModelLoader(pool: pool, logger: logger).load(options.modelPath)
@@ -50,28 +63,29 @@ package struct QuantizationRun {
         let plan = try BudgetPlan(
             source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
             outliersPerTile: options.outliersPerTile)
-        try progress(QuantizationProgress(stage: "calibration text", fraction: 0))
-        let text = try CalibrationText(options, source: source, logger: logger) { share in
-            try progress(QuantizationProgress(stage: "writing calibration text", fraction: share * Share.text))
-        }
+        let sizes = CalibrationText.Sizes(options, source.configuration)
         let memory = MemoryPlan(
-            source.configuration, plan: plan, sourceBytes: sourceBytes(source.checkpoint), tokens: text.tokenCount,
-            sequence: text.sequences.map(\.count).max() ?? 0, threads: source.pool.threadCount)
+            source.configuration, plan: plan, sourceBytes: sourceBytes(source.checkpoint), text: sizes,
+            threads: source.pool.threadCount)
         announce(
             [
                 "\(source.configuration.modelType), \(source.configuration.numHiddenLayers) layers, "
                     + "\(plan.linearWeights) weights in linear layers, "
                     + "\(ModelCard.rounded(plan.bitsPerWeight, 3)) bits each",
-                "calibration: \(text.description)", "memory:",
+                "calibration: \(sizes.description)", "memory:",
             ] + memory.lines)
         try memory.check(limit: options.maxMemoryBytes)
+        let text = try CalibrationText(options, sizes: sizes, source: source) { share in
+            try progress(QuantizationProgress(stage: "writing calibration text", fraction: share * textShare))
+        }
 
         let work = try WorkFolder(
-            path: options.outputPath + ".partial", fingerprint: fingerprint(source, text), resume: options.resume,
+            path: options.outputPath + ".partial", fingerprint: fingerprint(source, text, kernelName: blas.kernelName),
+            resume: options.resume,
             layers: source.configuration.numHiddenLayers)
         let resumed = work.doneLayers
         let reports = try quantizeLayers(source, text: text, plan: plan, work: work, blas: blas)
-        try progress(QuantizationProgress(stage: "writing", fraction: Share.layers))
+        try progress(QuantizationProgress(stage: "writing", fraction: layersShare))
         let writer = FolderWriter(options: options, source: source, plan: plan, work: work, names: names)
         var summary = QuantizationSummary(
             bitsPerWeight: plan.bitsPerWeight, linearWeights: plan.linearWeights, linearBytes: plan.linearBytes,
@@ -81,19 +95,17 @@ package struct QuantizationRun {
         if options.measures, !text.heldOut.isEmpty {
             summary.measured = try measure(source, folder: writer.folder, text: text)
         }
-        summary.seconds = Self.seconds(start.duration(to: clock.now))
+        summary.seconds = start.duration(to: clock.now).seconds
         summary.peakMemoryBytes = Self.peakMemory
-        try writer.finish(summary, calibration: text)
+        try writer.finish(summary, calibration: sizes.description, tokens: text.sequences.reduce(0) { $0 + $1.count })
         work.remove(layers: source.configuration.numHiddenLayers)
         try progress(QuantizationProgress(stage: "done", fraction: 1))
         return summary
     }
 
-    /// How much of the whole each part is thought to take, for the progress bar.
-    private enum Share {
-        static let text = 0.1
-        static let layers = 0.9
-    }
+    /// How much of the whole is thought to be done when the text is there, and when the layers are, for the progress bar.
+    private var textShare: Double { options.calibration == .ownText ? 0.4 : 0 }
+    private let layersShare = 0.92
 
     private func quantizeLayers(
         _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, work: WorkFolder, blas: BLAS
@@ -110,12 +122,13 @@ package struct QuantizationRun {
         for layer in 0..<layers {
             if layer < work.doneLayers {
                 try run.pass(layer, weights: work.load(layer, shapes: plan.shapes[layer], names: names))
-                try report(Double((layer + 1) * Projection.allCases.count) / total, layer)
+                try report(Double((layer + 1) * Projection.allCases.count) / total, layer, of: layers)
             } else {
+                try source.checkpoint.checkUnchanged()
                 var done = 0
                 let matrices = try run.quantizeLayer(layer) { _ in
                     done += 1
-                    try report((Double(layer * Projection.allCases.count + done)) / total, layer)
+                    try report((Double(layer * Projection.allCases.count + done)) / total, layer, of: layers)
                 }
                 try work.store(layer, matrices, names: names)
             }
@@ -135,16 +148,21 @@ package struct QuantizationRun {
         return reports
     }
 
-    private func report(_ share: Double, _ layer: Int) throws {
+    private func report(_ share: Double, _ layer: Int, of layers: Int) throws {
         try progress(
             QuantizationProgress(
-                stage: "layer \(layer + 1)", fraction: Share.text + share * (Share.layers - Share.text)))
+                stage: "layer \(layer + 1) of \(layers)", fraction: textShare + share * (layersShare - textShare)))
     }
 
     /// Everything that the bytes of the result depend on.
-    private func fingerprint(_ source: LoadedModel, _ text: CalibrationText) throws -> JSONObject {
+    private func fingerprint(
+        _ source: LoadedModel, _ text: CalibrationText, kernelName: String
+    ) throws -> JSONObject {
         var object = JSONObject()
-        object["format_version"] = JSONValue(1)
+        object["format_version"] = JSONValue(Int(CRUMB_FORMAT_VERSION))
+        object["program"] = .string(Self.revision)
+        object["linear_algebra"] = .string(kernelName)
+        object["backend"] = .string(source.forward.backend.name)
         object["source_tensors"] = .string(try SourceDigest.model(options.modelPath))
         object["bits"] = JSONValue(options.bits)
         object["four_bit_share"] = options.fourBitShare.map { JSONValue($0) } ?? .null
@@ -166,18 +184,15 @@ package struct QuantizationRun {
         let result = try Divergence.measure(
             source: source.forward, quantized: quantized.forward, windows: windows, pool: source.pool
         ) { step in
+            try source.checkpoint.checkUnchanged()
             let share = Double(step.block) / Double(max(step.totalBlocks, 1))
-            try progress(QuantizationProgress(stage: "measuring", fraction: Share.layers + share * (1 - Share.layers)))
+            try progress(QuantizationProgress(stage: "measuring", fraction: layersShare + share * (1 - layersShare)))
         }
         return MeasuredLoss(
-            text: text.heldOutDescription, tokens: result.quantized.tokens,
+            text: "\(options.calibration)", tokens: result.quantized.tokens,
             sourcePerplexity: result.source.value, perplexity: result.quantized.value,
             standardError: result.quantized.standardError, meanKL: result.divergence.mean,
             topOneAgreement: result.agreement.mean)
-    }
-
-    private static func seconds(_ duration: Duration) -> Double {
-        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
     }
 
     /// The process's largest resident set so far, in bytes.

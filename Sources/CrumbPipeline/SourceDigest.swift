@@ -10,7 +10,7 @@ enum SourceDigest {
     /// - Throws: `FormatError` where a file cannot be read.
     static func model(_ path: String) throws -> String {
         guard FileSystem.isFolder(path) else { return try FileDigest.sha256(of: path) }
-        let files = try FolderDigests.names(in: path).filter { $0.hasSuffix(".safetensors") || $0 == "config.json" }
+        let files = try FileSystem.names(in: path).filter { $0.hasSuffix(".safetensors") || $0 == "config.json" }
         let lines = try files.map { "\($0) \(try FileDigest.sha256(of: FileSystem.join(path, $0)))" }
         return FileDigest.sha256(Array(lines.joined(separator: "\n").utf8))
     }
@@ -26,7 +26,7 @@ extension FolderDigests {
     ///
     /// - Throws: `FormatError` where a file cannot be read or the digests cannot be written.
     static func write(for folder: String) throws {
-        let names = try names(in: folder).filter { $0 != fileName }
+        let names = try FileSystem.names(in: folder).filter { $0 != fileName }
         let digests = FolderDigests(
             files: try names.map { ($0, try FileDigest.sha256(of: FileSystem.join(folder, $0))) })
         try AtomicFile.write(JSON.serialize(digests.json, pretty: true) + "\n", to: FileSystem.join(folder, fileName))

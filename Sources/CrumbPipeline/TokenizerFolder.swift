@@ -6,12 +6,9 @@ import CrumbJSON
 enum TokenizerFolder {
     /// Files of a Hugging Face folder that belong to its tokenizer or its defaults; those there are copied as they are.
     private static let copied = [
-        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "chat_template.jinja",
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
         "generation_config.json", "LICENSE",
     ]
-    /// Larger than any tokenizer.
-    private static let limit = 256 << 20
 
     /// - Throws: `FormatError`, `JSONError` or `TokenizerError` where a file cannot be read, made or written.
     static func write(_ source: LoadedModel, to folder: String) throws {
@@ -29,9 +26,12 @@ enum TokenizerFolder {
             return
         }
         for name in copied {
-            let path = FileSystem.join(source.path, name)
-            guard FileSystem.exists(path) else { continue }
-            try AtomicFile.write(FileSystem.read(path, limit: limit), to: FileSystem.join(folder, name))
+            guard let bytes = try source.checkpoint.sideFile(name) else { continue }
+            try AtomicFile.write(bytes, to: FileSystem.join(folder, name))
+        }
+        // Wherever the source has its template, the result has it where readers look first.
+        if case .huggingFace(_, _, let template?) = try source.checkpoint.tokenizerFiles {
+            try save(template, as: "chat_template.jinja")
         }
     }
 }

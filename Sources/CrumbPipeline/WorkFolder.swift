@@ -1,4 +1,5 @@
 import CrumbABI
+import CrumbDigest
 import CrumbFormats
 import CrumbJSON
 import CrumbModel
@@ -48,7 +49,7 @@ final class WorkFolder {
                     "\(path) holds the work of a run with another source, text or other options; "
                         + "use the same ones, choose another output folder, or start anew with --no-resume")
             }
-            while doneLayers < layers, FileSystem.exists(reportPath(doneLayers)) { doneLayers += 1 }
+            while doneLayers < layers, isWhole(doneLayers) { doneLayers += 1 }
             return
         }
         for layer in 0..<layers {
@@ -56,6 +57,16 @@ final class WorkFolder {
             unlink(tensorPath(layer))
         }
         try AtomicFile.write(fingerprint, to: file)
+    }
+
+    /// Whether a layer's files are there and as they were written: damage here would get a good digest at the end.
+    private func isWhole(_ layer: Int) -> Bool {
+        guard FileSystem.exists(reportPath(layer)),
+            let report = try? JSON.parse(
+                FileSystem.read(reportPath(layer), limit: 1 << 20), source: reportPath(layer)),
+            let digest = try? FileDigest.sha256(of: tensorPath(layer))
+        else { return false }
+        return report["sha256"]?.string == digest
     }
 
     private func reportPath(_ layer: Int) -> String { FileSystem.join(path, "layer-\(layer).json") }
@@ -73,17 +84,14 @@ final class WorkFolder {
         let writer = try SafetensorsWriter(path: tensorPath(layer), tensors: tensors.map(\.layout))
         for tensor in tensors { try writer.append(tensor) }
         try writer.finish()
-        let reports = matrices.map { matrix -> (String, JSONValue) in
-            (
-                matrix.projection.rawValue,
-                .object(
-                    JSONObject([
-                        ("output", JSONValue(matrix.error.relativeOutputError)),
-                        ("weight", JSONValue(matrix.error.relativeWeightError)),
-                    ]))
-            )
+        var report = JSONObject([("sha256", .string(try FileDigest.sha256(of: tensorPath(layer))))])
+        for matrix in matrices {
+            report[matrix.projection.rawValue] = [
+                "output": JSONValue(matrix.error.relativeOutputError),
+                "weight": JSONValue(matrix.error.relativeWeightError),
+            ]
         }
-        try AtomicFile.write(JSON.serialize(.object(JSONObject(reports))), to: reportPath(layer))
+        try AtomicFile.write(JSON.serialize(.object(report)), to: reportPath(layer))
         doneLayers = max(doneLayers, layer + 1)
     }
 
@@ -112,11 +120,7 @@ final class WorkFolder {
             if let known = orders[orderName] {
                 order = known
             } else {
-                let view = try file.tensor(orderName)
-                let channels = (0..<view.count).map {
-                    UInt16(littleEndian: view.bytes.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self))
-                }
-                order = try ChannelOrder.validated(channels, shape: shape).get()
+                order = try ChannelOrder.read(file.tensor(orderName), shape: shape)
                 orders[orderName] = order
             }
             let packed = try PackedMatrix(

@@ -34,7 +34,7 @@ extension RowBlock {
         }
     }
 
-    /// G = H (W - Q) from scratch: `quantized` is borrowed for W - Q and restored.
+    /// G = H (W - Q) from the codes as they are.
     private func computeGradient(_ factor: ErrorFactor, blas: BLAS) {
         let count = positions * rows
         let difference = UnsafeMutablePointer<Float>.allocate(capacity: count)
@@ -149,7 +149,7 @@ extension RowBlock {
     private func free(_ offset: Int, _ row: Int) -> Float { levels[offset + row] * (1 - isOutlier[offset + row]) }
 
     /// Scales each region of each row by its best factor for the present codes, r + (u . G) / (u^T H u) with u the
-    /// region's levels times their scale codes, one region after the other; G is computed anew after each.
+    /// region's levels times their scale codes, one region after the other; G follows each.
     private func improveRowScales(_ factor: ErrorFactor, blas: BLAS) {
         let count = positions * rows
         let direction = UnsafeMutablePointer<Float>.allocate(capacity: 2 * count)

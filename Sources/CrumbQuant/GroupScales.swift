@@ -15,6 +15,7 @@ extension RowBlock {
     func chooseRowScales(weight: [Float]) {
         let best = UnsafeMutablePointer<Float>.allocate(capacity: groups * rows)
         defer { best.deallocate() }
+        best.initialize(repeating: 0, count: groups * rows)
         for index in 0..<groups { bestScales(group: index, weight: weight, into: best + index * rows) }
         let highest = Float(16 + CRUMB_SCALE_BIAS - 1)
         for segment in 0..<Int(shape.segments) {
@@ -31,7 +32,7 @@ extension RowBlock {
 
     /// A positive number rounded to half precision, kept away from zero so that it can be divided by.
     static func half(_ value: Float) -> Float {
-        max(Float(Float16(min(value, 65504))), Float(Float16.leastNormalMagnitude))
+        max(Float(Float16(min(value, 65504))), Float(Float16.leastNonzeroMagnitude))
     }
 
     private func bestScales(group index: Int, weight: [Float], into best: UnsafeMutablePointer<Float>) {
@@ -75,7 +76,10 @@ extension RowBlock {
         let top = top(group: index)
         let rowScale = rowScale(group: index)
         let codes = scaleCodes + index * rows
-        for row in 0..<rows { scratch.lowest[row] = .infinity }
+        for row in 0..<rows {
+            scratch.lowest[row] = .infinity
+            codes[row] = Float(CRUMB_SCALE_BIAS)
+        }
         for code in Int(CRUMB_SCALE_BIAS)...Int(CRUMB_SCALE_BIAS) + 15 {
             for row in 0..<rows {
                 scratch.scale[row] = rowScale[row] * Float(code)

@@ -30,13 +30,11 @@ package final class InputStatistics {
     package func add(_ inputs: UnsafePointer<Float>, count: Int, blas: BLAS, pool: ThreadPool) {
         let tiles = (channels + Self.tile - 1) / Self.tile
         let pairs = (0..<tiles).flatMap { i in (i..<tiles).map { j in (i, j) } }
-        let target = SendablePointer(hessian)
-        let source = SendablePointer(UnsafeMutablePointer(mutating: inputs))
         pool.run(count: pairs.count) { index in
             let (i, j) = (pairs[index].0 * Self.tile, pairs[index].1 * Self.tile)
             blas.multiply(
-                source.pointer + i, transposeA: true, lda: channels, source.pointer + j, ldb: channels,
-                into: target.pointer + i * channels + j, ldc: channels,
+                inputs + i, transposeA: true, lda: channels, inputs + j, ldb: channels,
+                into: hessian + i * channels + j, ldc: channels,
                 m: min(Self.tile, channels - i), n: min(Self.tile, channels - j), k: count, beta: 1)
         }
         tokens += count
@@ -51,10 +49,4 @@ package final class InputStatistics {
 
     /// The mean square of channel `k` over the tokens.
     package func meanSquare(_ k: Int) -> Float { hessian[k * channels + k] / Float(max(tokens, 1)) }
-}
-
-/// A pointer that parallel loops share; each index writes its own part.
-struct SendablePointer: @unchecked Sendable {  // indices of a loop write disjoint parts
-    let pointer: UnsafeMutablePointer<Float>
-    init(_ pointer: UnsafeMutablePointer<Float>) { self.pointer = pointer }
 }

@@ -36,12 +36,15 @@ package struct MatrixQuantizer {
 
     /// A matrix to quantize.
     package struct Source {
+        /// For errors.
+        package let name: String
         /// (N, K) row-major, in the source's order of channels.
         package let weights: [Float]
         package let shape: crumb_packed_shape
 
-        package init(weights: [Float], shape: crumb_packed_shape) {
+        package init(name: String, weights: [Float], shape: crumb_packed_shape) {
             precondition(weights.count == shape.n * shape.k, "\(weights.count) weights for \(shape.n) x \(shape.k)")
+            self.name = name
             self.weights = weights
             self.shape = shape
         }
@@ -49,7 +52,7 @@ package struct MatrixQuantizer {
 
     /// Codes, scales and outliers for matrices that share an input.
     ///
-    /// - Throws: `QuantizationError` when a weight is NaN or infinite, naming row and column.
+    /// - Throws: `QuantizationError` when a weight is NaN or beyond half precision, naming matrix, row and column.
     package func quantize(
         _ sources: [Source], order: ChannelOrder, factor: ErrorFactor
     ) throws(QuantizationError) -> [(matrix: QuantizedMatrix, error: MatrixError)] {
@@ -83,10 +86,11 @@ package struct MatrixQuantizer {
     ) throws(QuantizationError) {
         let shape = source.shape
         precondition(factor.positions == shape.orderCount && order.channels.count == shape.orderCount)
-        guard let index = source.weights.firstIndex(where: { !$0.isFinite }) else { return }
+        // Beyond half precision, products with H would leave fp32 as well.
+        guard let index = source.weights.firstIndex(where: { !(abs($0) <= 65504) }) else { return }
         throw QuantizationError(
-            "row \(index / shape.k), column \(index % shape.k) is \(source.weights[index]); "
-                + "a source with NaN or infinite weights cannot be quantized")
+            "row \(index / shape.k), column \(index % shape.k) of \(source.name) is \(source.weights[index]); "
+                + "only weights from -65504 to 65504 can be quantized")
     }
 }
 
@@ -98,11 +102,10 @@ private final class BlockSink {
     private let shape: crumb_packed_shape
 
     init(shape: crumb_packed_shape) {
-        let empty = QuantizedMatrix(shape: shape)
         self.shape = shape
-        codes = .allocate(capacity: empty.codes.count)
-        scaleCodes = .allocate(capacity: empty.scaleCodes.count)
-        rowScales = .allocate(capacity: empty.rowScales.count)
+        codes = .allocate(capacity: shape.n * shape.orderCount)
+        scaleCodes = .allocate(capacity: shape.n * shape.orderCount / Int(CRUMB_GROUP))
+        rowScales = .allocate(capacity: shape.n * Int(shape.segments) * 2)
         codes.initialize(repeating: 0)
         scaleCodes.initialize(repeating: 0)
         rowScales.initialize(repeating: 0)
@@ -115,12 +118,9 @@ private final class BlockSink {
     }
 
     func matrix(outliers: [Outlier]) -> QuantizedMatrix {
-        var matrix = QuantizedMatrix(shape: shape)
-        matrix.codes = Array(codes)
-        matrix.scaleCodes = Array(scaleCodes)
-        matrix.rowScales = Array(rowScales)
-        matrix.outliers = outliers
-        return matrix
+        QuantizedMatrix(
+            shape: shape, codes: Array(codes), scaleCodes: Array(scaleCodes), rowScales: Array(rowScales),
+            outliers: outliers)
     }
 }
 

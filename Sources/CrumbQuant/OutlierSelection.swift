@@ -42,7 +42,7 @@ extension RowBlock {
                 costs.append((weight[channel] * error * error, channel * rows + row))
             }
         }
-        // Partial order by cost; equal costs by place, so that the choice is the same everywhere.
+        // Equal costs by place, so that the choice is the same everywhere.
         costs.sort { $0.cost != $1.cost ? $0.cost > $1.cost : $0.index < $1.index }
         for entry in costs.prefix(count) where entry.cost > 0 { isOutlier[entry.index] = 1 }
     }

@@ -38,8 +38,6 @@ package struct ProgressLine: Sendable {
         return String(line.prefix(max(width - 1, 0)))
     }
 
-    /// The same without a bar, for logs.
-    package var plainText: String {
-        [percent, Printable.line(label), clock].filter { !$0.isEmpty }.joined(separator: "  ")
-    }
+    /// Share and label alone, for logs: what is guessed about the future is worth nothing there.
+    package var plainText: String { percent + "  " + Printable.line(label) }
 }

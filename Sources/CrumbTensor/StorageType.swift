@@ -43,9 +43,6 @@ package enum StorageType: String, Sendable, CaseIterable {
         }
     }
 
-    /// Mean bits of one weight, block scales included.
-    package var bitsPerWeight: Double { Double(blockBytes * 8) / Double(blockWeights) }
-
     /// Bytes of `count` numbers, or nil when they do not fill whole blocks or the product overflows.
     package func byteCount(of count: Int) -> Int? {
         guard count >= 0, count % blockWeights == 0 else { return nil }

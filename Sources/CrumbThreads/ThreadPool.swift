@@ -8,7 +8,7 @@ import Synchronization
 /// they are the same bits whatever the number of threads. One caller at a time: `run` is not reentrant.
 package final class ThreadPool: @unchecked Sendable {  // shared state is atomic or written between two barriers
     /// Threads that work on a loop, the caller included.
-    package let threadCount: Int
+    package var threadCount: Int { threads.count + 1 }
 
     private typealias Body = (Int) -> Void
 
@@ -31,28 +31,39 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
     private let wake: UnsafeMutablePointer<pthread_cond_t>
     private var threads: [pthread_t] = []
 
-    /// Threads the machine can run at once.
-    package static var hardwareThreads: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+    /// Processors this process may run on, at most 256. `sysconf` would count those that a container may not use.
+    package static var hardwareThreads: Int {
+        let online = min(max(sysconf(Int32(_SC_NPROCESSORS_ONLN)), 1), 256)
+        guard let file = fopen("/proc/self/status", "r") else { return online }
+        defer { fclose(file) }
+        var line = [CChar](repeating: 0, count: 4096)
+        while fgets(&line, Int32(line.count), file) != nil {
+            let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            guard text.hasPrefix("Cpus_allowed:") else { continue }
+            let bits = text.dropFirst(13).reduce(0) { $0 + ($1.hexDigitValue?.nonzeroBitCount ?? 0) }
+            return bits > 0 ? min(bits, 256) : online
+        }
+        return online
+    }
 
-    /// A pool of `threadCount` threads (1 ... 256), `threadCount - 1` of them new.
+    /// A pool of up to `threadCount` threads (1 ... 256), one of them the caller; fewer where the system refuses more.
     package init(threadCount: Int = ThreadPool.hardwareThreads) {
-        self.threadCount = min(max(threadCount, 1), 256)
         mutex = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
         pthread_mutex_init(mutex, nil)
         pthread_cond_init(wake, nil)
-        for _ in 1..<max(self.threadCount, 1) {
+        // The threads must not keep the pool alive, or its deinit would never stop them.
+        let pool = Unmanaged.passUnretained(self).toOpaque()
+        for _ in 1..<min(max(threadCount, 1), 256) {
             var thread = pthread_t()
-            // The thread must not keep the pool alive, or its deinit would never stop it.
-            let pool = Unmanaged.passUnretained(self).toOpaque()
-            let failed = pthread_create(
+            let refused = pthread_create(
                 &thread, nil,
                 { argument in
                     guard let argument else { return nil }
                     Unmanaged<ThreadPool>.fromOpaque(argument)._withUnsafeGuaranteedRef { $0.serve() }
                     return nil
                 }, pool)
-            precondition(failed == 0, "the system refused a thread: error \(failed)")
+            if refused != 0 { break }
             threads.append(thread)
         }
     }

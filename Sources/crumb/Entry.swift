@@ -10,6 +10,7 @@ enum Entry {
         do {
             command = try Crumb.parseAsRoot()
         } catch {
+            reportMisuse(error)
             Crumb.exit(withError: error)
         }
         if let verb = command as? any Verb {
@@ -21,6 +22,13 @@ enum Entry {
         } catch {
             Crumb.exit(withError: error)
         }
+    }
+
+    /// Prints the object that programs wait for when the command line, which asks for it, is wrong otherwise.
+    private static func reportMisuse(_ error: any Error) {
+        // Help and version come as errors too.
+        guard CommandLine.arguments.contains("--json"), Crumb.exitCode(for: error) != .success else { return }
+        try? StandardOutput.write(json: ["error": .string(ErrorMapping.sentence(Crumb.message(for: error)))])
     }
 
     private static func perform(_ verb: any Verb) -> Int32 {

@@ -14,8 +14,11 @@ enum ErrorMapping {
     ///
     /// Model files may put what they like into a name that an error quotes, so control characters are made visible
     /// and cannot move the cursor of a terminal.
-    static func sentence(for error: any Error) -> String {
-        let sentence = Printable.line(String(describing: error))
+    static func sentence(for error: any Error) -> String { sentence(String(describing: error)) }
+
+    /// A message as such a sentence.
+    static func sentence(_ message: String) -> String {
+        let sentence = Printable.line(message)
         return sentence.hasSuffix(".") ? sentence : sentence + "."
     }
 }

@@ -25,6 +25,18 @@ import Testing
         #expect(try Program.crumb("verify", folder).output.contains(name))
     }
 
+    @Test(arguments: ["run", "eval"]) func `--verify refuses a damaged folder before it is used`(verb: String) throws {
+        let folder = try Scratch.copy(of: try TinyModel.quantized())
+        try AtomicFile.write(try Scratch.text(folder + "/README.md") + "!", to: folder + "/README.md")
+        let command = [Program.buildFolder + "/crumb", verb, folder, "--json"]
+        let work =
+            verb == "run" ? ["-p", "a", "-n", "1"] : ["--text", TinyModel.text, "--context", "64", "--windows", "1"]
+        #expect(try Program.start(command + work).wait().code == 0)
+        let result = try Program.start(command + work + ["--verify"]).wait()
+        #expect(result.code == 1)
+        #expect(try result.json()["error"]?.string?.contains("README.md: changed") == true)
+    }
+
     @Test func `a missing file and a file that does not belong are found`() throws {
         let folder = try Scratch.copy(of: try TinyModel.quantized())
         unlink(folder + "/tokenizer.json")

@@ -69,12 +69,41 @@ import Testing
         let model = try TinyModel.source()
         let result = try Program.crumb(
             "chat", model, "-n", "4", "--system", "Be brief.", "--json",
-            input: "Hello\\\nagain\n/stats\n\nBye\n/exit\nno\n")
+            input: "Hello\\\nagain\r\n\n/reset now")
         #expect(result.code == 0, "\(result.errors)")
         let messages = try #require(try result.json()["messages"]?.array)
         #expect(messages.map { $0["role"]?.string } == ["system", "user", "assistant", "user", "assistant"])
         #expect(messages[1]["content"]?.string == "Hello\nagain")
-        #expect(messages[3]["content"]?.string == "Bye")
+        // Commands are taken from a terminal only.
+        #expect(messages[3]["content"]?.string == "/reset now")
+        #expect(result.errors.contains("The answer was cut after 4 tokens"))
+    }
+
+    @Test func `an answer of chat ends with the context where nothing else ends it`() throws {
+        let result = try Program.crumb(
+            "chat", try TinyModel.source(), "--temperature", "1", "--seed", "3", "--context", "400", "--json",
+            input: "Hello")
+        #expect(try #require(try result.json()["generatedTokens"]?.int) > 256)
+        #expect(result.errors.contains("The context is full"))
+    }
+
+    @Test(arguments: ["first-half", "second-half"]) func `a half of a text is measured`(portion: String) throws {
+        let json = try Program.crumb(
+            "eval", try TinyModel.source(), "--text", TinyModel.text, "--context", "64", "--windows", "1", "--portion",
+            portion, "--json"
+        ).json()
+        #expect(json["tokens"]?.int == 31)
+    }
+
+    @Test(arguments: [false, true]) func `NO_COLOR makes the bar plain lines without a guess`(plain: Bool) throws {
+        let command = [
+            Program.buildFolder + "/crumb", "bench", try TinyModel.source(), "-p", "256", "-n", "0", "--runs", "10",
+            "--threads", "1", "--backend", "reference",
+        ]
+        let result = try Program.onTerminal(command, environment: plain ? ["NO_COLOR=1"] : [])
+        #expect(result.code == 0)
+        #expect(result.errors.contains(" %  pp256"), "\(result.errors)")
+        for mark in ["ETA", "\u{1B}", "[#"] { #expect(result.errors.contains(mark) == !plain, "\(mark)") }
     }
 
     @Test func `eval measures a model and its distance to the source`() throws {

@@ -1,4 +1,5 @@
 import CrumbFormats
+import CrumbJSON
 import Testing
 
 @Suite struct UsageTests {
@@ -33,6 +34,14 @@ import Testing
         #expect(result.code == 64)
         #expect(result.output.isEmpty)
         #expect(result.errors.hasPrefix("Error: ") && result.errors.contains("--help"))
+    }
+
+    @Test func `with --json a wrong command line is an object too`() throws {
+        let result = try Program.crumb("run", "model", "-p", "x", "--top-p", "2", "--json")
+        #expect(result.code == 64)
+        #expect(try result.json()["error"]?.string?.contains("top-p") == true)
+        let help = try Program.crumb("run", "--json", "--help")
+        #expect(help.code == 0 && help.output.hasPrefix("OVERVIEW"))
     }
 
     @Test func `a full disk under standard output is an error`() throws {

@@ -1,6 +1,7 @@
 import CrumbDigest
 import CrumbFormats
 import CrumbTestSupport
+import Glibc
 import Testing
 
 @Suite struct FileDigestTests {
@@ -32,6 +33,13 @@ import Testing
     @Test func `a file that cannot be read is refused by name`() throws {
         let missing = try #require(throws: FormatError.self) { _ = try FileDigest.sha256(of: "/nonexistent") }
         #expect(missing.description == "/nonexistent: cannot be opened: No such file or directory.")
-        #expect(throws: FormatError.self) { try FileDigest.sha256(of: "/") }
+        let folder = try TemporaryFolder()
+        let pipe = folder.path + "/pipe"
+        // Nobody writes to the pipe, so opening it for reading would wait for ever.
+        #expect(mkfifo(pipe, 0o600) == 0)
+        for path in ["/", pipe] {
+            let error = try #require(throws: FormatError.self) { _ = try FileDigest.sha256(of: path) }
+            #expect(error.description == "\(path): is not a regular file.")
+        }
     }
 }

@@ -55,6 +55,17 @@ struct ChatSessionTests {
         #expect(throws: EngineError.self) { try ChatSession(model) }
     }
 
+    @Test func aSingleReplyIsTheFirstOfAConversation() throws {
+        let model = try TinyFolder().load()
+        let messages = [ChatSession.message("system", "Be brief."), ChatSession.message("user", "Hello")]
+        let reply = try model.reply(to: messages, options: options)
+        #expect(try ChatSession(model, system: "Be brief.").send("Hello", options: options).tokens == reply.tokens)
+        let error = #expect(throws: EngineError.self) {
+            try model.reply(to: messages, options: options, contextLength: 8)
+        }
+        #expect(error?.description.contains("context holds 8") == true)
+    }
+
     @Test func resetForgetsAllButTheSystemMessage() throws {
         let session = try ChatSession(TinyFolder().load(), system: "Be brief.")
         _ = try session.send("Hello", options: options)

@@ -134,6 +134,16 @@ struct GenerationLoopTests {
         #expect(generation.tokens == [4])
     }
 
+    @Test func theWeightsAreLookedAtBeforeEachBlockAndEvery64Steps() throws {
+        var looks: [Int] = []
+        let loop = GenerationLoop(timeline: timeline, endTokens: []) { looks.append(timeline.passes.count) }
+        _ = try loop.generate(
+            [Int32](repeating: 1, count: 600), options: GenerationOptions(maxTokens: 200, sampling: .greedy),
+            decoder: digits)
+        // Two blocks of the prompt, then 199 steps.
+        #expect(looks == [0, 1, 2 + 63, 2 + 127, 2 + 191])
+    }
+
     @Test func cancellationKeepsWhatWasGenerated() throws {
         var asked = 0
         let (generation, _) = try generate([1]) {

@@ -91,11 +91,17 @@ final class TinyFolder {
     }
 
     /// Writes all files and opens them, on one thread of plain loops.
-    func load(backend: BackendChoice = .reference, verifiesDigests: Bool = false) throws -> LoadedModel {
+    func load(backend: BackendChoice = .reference) throws -> LoadedModel {
+        _ = try write()
+        return try open(backend: backend)
+    }
+
+    /// Opens the files that stand there.
+    func open(backend: BackendChoice = .reference, verifiesDigests: Bool = false) throws -> LoadedModel {
         let loader = ModelLoader(
             backend: backend, verifiesDigests: verifiesDigests, pool: ThreadPool(threadCount: 1),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-        return try loader.load(write())
+        return try loader.load(path)
     }
 
     private func file(_ name: String, _ value: JSONValue) throws {

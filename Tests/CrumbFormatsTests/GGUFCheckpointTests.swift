@@ -19,6 +19,8 @@ private func rowMarks(_ tensor: TensorView) -> [Float] {
     @Test func `a llama file has Hugging Face's names, settings and row order`() throws {
         let checkpoint = try open(.model("llama"))
         #expect(checkpoint.formatName == "GGUF")
+        #expect(checkpoint.configurationPath == checkpoint.path)
+        #expect(try checkpoint.sideFile("LICENSE") == nil)
         #expect(
             checkpoint.tensorNames.prefix(5) == [
                 "model.embed_tokens.weight", "model.norm.weight", "model.layers.0.input_layernorm.weight",

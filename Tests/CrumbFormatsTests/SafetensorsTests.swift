@@ -110,6 +110,24 @@ private func entry(_ dtype: String, _ shape: String, _ begin: Int, _ end: Int) -
         #expect(error.reason.contains(reason), "\(error)")
     }
 
+    @Test func `more tensors than any model has are refused before any of them is looked at`() throws {
+        func header(_ count: Int) -> [UInt8] {
+            file("{" + (0..<count).map { "\"\($0)\":0" }.joined(separator: ",") + "}")
+        }
+        let error = try #require(throws: FormatError.self) { _ = try parse(header(400_001)) }
+        #expect(error.reason == "holds 400001 tensors, above the limit of 400000")
+        // The JSON reader stops on its own where even the keys are too many.
+        #expect(throws: JSONError.self) { try parse(header(400_002)) }
+    }
+
+    @Test func `a header that is not UTF-8 is refused`() throws {
+        var bytes = file(#"{"a":\#(entry("U8", "[1]", 0, 1))}"#, data: 1)
+        _ = try parse(bytes)
+        bytes[10] = 0xFF
+        let error = try #require(throws: JSONError.self) { _ = try parse(bytes) }
+        #expect(error.description.contains("UTF-8"), "\(error)")
+    }
+
     @Test func `a file cut at any byte is refused, and no changed byte makes the reader trap`() throws {
         let json = #"{"a":\#(entry("F32", "[2,3]", 0, 24)),"b":\#(entry("U8", "[5]", 24, 29))}"#
         let sound = file(json, data: 29)

@@ -19,6 +19,8 @@ import Testing
             Model(name: "Qwen2.5-1.5B", sizes: [1536, 8960, 28, 12, 2], segments: 2),
             Model(name: "Llama-2-7B", sizes: [4096, 11008, 32, 32, 32], segments: 8),
             Model(name: "Llama-3-70B", sizes: [8192, 28672, 80, 64, 8], segments: 8),
+            // 29568 / 8 is no whole number of 32-row tiles.
+            Model(name: "Qwen2.5-72B", sizes: [8192, 29568, 80, 64, 8], segments: 4),
         ]
 
         func configuration() throws -> ModelConfiguration {

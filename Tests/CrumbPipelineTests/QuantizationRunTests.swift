@@ -27,6 +27,7 @@ import Testing
         var options = QuantizationOptions(modelPath: model, outputPath: folder.path + "/" + output)
         // Padding of such small matrices alone takes more than the default.
         options.bits = 4
+        options.calibration = .ownText
         options.calibrationTokens = 1024
         options.threads = 2
         options.measures = false
@@ -41,8 +42,8 @@ import Testing
 
     private func digests(_ output: String) throws -> [String] {
         try FolderDigests(folder: folder.path + "/" + output).files.map { "\($0.name) \($0.digest)" }
-            // The card and the settings tell how long things took and where from.
-            .filter { !$0.hasPrefix("README") && !$0.hasPrefix("config") }
+            // The card has the folder's name for a title.
+            .filter { !$0.hasPrefix("README") }
     }
 
     @Test("a model becomes a folder that loads, keeps its budget and passes its own digests")
@@ -89,6 +90,45 @@ import Testing
         #expect(try run(first).resumedLayers == 0)
     }
 
+    @Test("a slash at the end of the output folder does not matter, a missing parent is named")
+    func outputNames() throws {
+        var slash = options("slash")
+        slash.outputPath += "/"
+        _ = try run(slash)
+        #expect(FileSystem.exists(folder.path + "/slash/config.json"))
+        let error = #expect(throws: PipelineError.self) { try run(options("no/such/place")) }
+        #expect(error?.description.contains("no/such") == true)
+    }
+
+    /// Bits asked for head and embedding, and bits that both get where they are tied and where not.
+    @Test(
+        "head and embedding get the bits asked for",
+        arguments: [(nil, nil, 8, 8, 8), (4, nil, 4, 4, 8), (nil, 4, 4, 8, 4), (16, 4, 16, 16, 4)])
+    func outerBits(_ head: Int?, _ embedding: Int?, _ tied: Int, _ apartHead: Int, _ apartEmbedding: Int) throws {
+        var options = options("tied")
+        (options.headBits, options.embeddingBits) = (head, embedding)
+        let summary = try run(options)
+        #expect([summary.headBits, summary.embeddingBits] == [tied, tied])
+        var model = TinyModel()
+        model.tied = false
+        try model.write(to: folder.path + "/apart")
+        options.modelPath = folder.path + "/apart"
+        options.outputPath = folder.path + "/apart-out"
+        let apart = try run(options)
+        #expect([apart.headBits, apart.embeddingBits] == [apartHead, apartEmbedding])
+        _ = try ModelLoader(pool: ThreadPool(threadCount: 2), logger: logger).load(options.outputPath)
+    }
+
+    @Test("the memory plan is kept on text of the model's own")
+    func memoryPlan() throws {
+        var lines: [String] = []
+        var options = options("plan")
+        options.maxMemoryBytes = 1 << 30
+        let summary = try QuantizationRun(options, logger: logger) { _ in }.run { lines = $0 }
+        #expect(lines.contains { $0.contains("writing the text") })
+        #expect(summary.peakMemoryBytes < 1 << 30)
+    }
+
     @Test("an output folder that exists is left alone")
     func existingOutput() throws {
         let options = options("there")
@@ -109,7 +149,7 @@ import Testing
     @Test("a calibration text that is too short is refused with both numbers")
     func shortText() throws {
         var options = options("short")
-        options.calibrationPath = folder.path + "/text"
+        options.calibration = .file(folder.path + "/text")
         try AtomicFile.write("too short", to: folder.path + "/text")
         let error = #expect(throws: PipelineError.self) { try run(options) }
         #expect(error?.description.contains("1024") == true)
@@ -130,7 +170,8 @@ import Testing
     func resume() throws {
         _ = try run(options("whole"))
         let stopped = options("stopped")
-        for fraction in [0.3, 0.6] {
+        // In the text, in the first and second layer, while writing.
+        for fraction in [0.1, 0.5, 0.8, 0.91] {
             // What the progress callback throws leaves the run as a kill would: nothing is tidied up on the way out.
             #expect(throws: Stop.self) {
                 _ = try QuantizationRun(stopped, logger: logger) { step in
@@ -139,6 +180,9 @@ import Testing
             }
             #expect(!FileSystem.exists(stopped.outputPath))
         }
+        // A file that does not belong there must not get a digest.
+        mkdir(stopped.outputPath + ".partial/folder", 0o755)
+        try AtomicFile.write("stale", to: stopped.outputPath + ".partial/folder/model-00001-of-00002.safetensors")
         let summary = try run(stopped)
         #expect(summary.resumedLayers > 0)
         #expect(try digests("whole") == digests("stopped"))

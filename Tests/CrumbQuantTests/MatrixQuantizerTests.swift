@@ -55,7 +55,7 @@ struct SyntheticLayer {
         let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
         let quantizer = MatrixQuantizer(
             settings: QuantizerSettings(method: method), blas: blas, pool: threads ?? pool)
-        let source = MatrixQuantizer.Source(weights: layer.weights, shape: shape)
+        let source = MatrixQuantizer.Source(name: "w", weights: layer.weights, shape: shape)
         let result = try quantizer.quantize([source], order: order, factor: factor)[0]
         return (result.matrix, result.error, order)
     }
@@ -99,6 +99,25 @@ struct SyntheticLayer {
         #expect(one == other)
     }
 
+    @Test("matrices that share an input are quantized as each alone, tiny and zero weights too")
+    func shared() throws {
+        let layer = SyntheticLayer(n: 250, k: 128, tokens: 500, seed: 6, blas: blas, pool: pool)
+        let shape = try #require(
+            crumb_packed_shape(rows: 250, columns: 128, segments: 1, fourBitChannels: 64, outliersPerTile: 2))
+        let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
+        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
+        let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
+        var tiny = layer.weights.map { $0 * 1e-4 }
+        for index in 0..<128 { tiny[index] = 0 }
+        let sources = [layer.weights, tiny].map { MatrixQuantizer.Source(name: "w", weights: $0, shape: shape) }
+        let together = try quantizer.quantize(sources, order: order, factor: factor)
+        let alone = try sources.map { try quantizer.quantize([$0], order: order, factor: factor)[0] }
+        for (a, b) in zip(together, alone) {
+            #expect(a.matrix == b.matrix)
+            #expect(a.error.relativeOutputError < 0.1)
+        }
+    }
+
     @Test("segments keep their channels and quantize as well")
     func segments() throws {
         let layer = SyntheticLayer(n: 64, k: 512, tokens: 1500, seed: 4, blas: blas, pool: pool)
@@ -108,11 +127,11 @@ struct SyntheticLayer {
         #expect(cut.error.relativeOutputError < 1.5 * whole.error.relativeOutputError)
     }
 
-    @Test("a weight that is not finite is refused by row and column")
-    func notFinite() throws {
+    @Test("a weight that is not finite or too large is refused by row and column", arguments: [Float.nan, 1e20])
+    func notFinite(_ value: Float) throws {
         let layer = SyntheticLayer(n: 32, k: 64, tokens: 200, seed: 5, blas: blas, pool: pool)
         var weights = layer.weights
-        weights[3 * 64 + 7] = .nan
+        weights[3 * 64 + 7] = value
         let shape = try #require(
             crumb_packed_shape(rows: 32, columns: 64, segments: 1, fourBitChannels: 0, outliersPerTile: 0))
         let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
@@ -120,7 +139,7 @@ struct SyntheticLayer {
         let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
         let error = #expect(throws: QuantizationError.self) {
             try quantizer.quantize(
-                [MatrixQuantizer.Source(weights: weights, shape: shape)], order: order, factor: factor)
+                [MatrixQuantizer.Source(name: "w", weights: weights, shape: shape)], order: order, factor: factor)
         }
         #expect(error?.description.contains("row 3, column 7") == true)
     }

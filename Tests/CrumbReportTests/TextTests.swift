@@ -36,7 +36,12 @@ import Testing
     @Test func `the bar shows share, label and time to go`() {
         let line = ProgressLine(label: "layer 15 of 30", fraction: 0.5, elapsedSeconds: 42, remainingSeconds: 42)
         #expect(line.bar(width: 80) == "[############............]  50 %  layer 15 of 30  ETA 42 s")
-        #expect(line.plainText == " 50 %  layer 15 of 30  ETA 42 s")
+    }
+
+    @Test(arguments: [0.5, 1]) func `a line of a log has share and label only`(fraction: Double) {
+        let line = ProgressLine(
+            label: "layer 15 of 30", fraction: fraction, elapsedSeconds: 42, remainingSeconds: 42)
+        #expect(line.plainText == (fraction == 1 ? "100 %" : " 50 %") + "  layer 15 of 30")
     }
 
     @Test(arguments: [0, 1, 10, 40, 200]) func `the bar leaves the last column free`(width: Int) {

@@ -3,7 +3,7 @@
 import Glibc
 
 /// The message of the last failed system call.
-func systemMessage(_ code: Int32 = errno) -> String {
+package func systemMessage(_ code: Int32 = errno) -> String {
     guard let text = unsafe strerror(code) else { return "error \(code)" }
     return unsafe String(cString: text)
 }
@@ -33,16 +33,64 @@ package enum FileSystem {
         return unsafe String(cString: real)
     }
 
+    /// The names of all entries of a folder but `.` and `..`, sorted by their bytes.
+    ///
+    /// - Throws: `FormatError` where it cannot be listed.
+    package static func names(in folder: String) throws(FormatError) -> [String] {
+        guard let stream = unsafe opendir(folder) else {
+            throw FormatError(path: folder, reason: "cannot be listed: \(systemMessage())")
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        // An end and a failure both give nil; only the latter sets errno.
+        errno = 0
+        while let entry = unsafe readdir(stream) {
+            // The name ends with a zero byte inside the field.
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { field in
+                unsafe String(decoding: field.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+            errno = 0
+        }
+        guard errno == 0 else { throw FormatError(path: folder, reason: "cannot be listed: \(systemMessage())") }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    /// The bytes of a file (a link is followed).
+    ///
+    /// - Throws: `FormatError` where nothing stands there.
+    package static func size(of path: String) throws(FormatError) -> Int {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else {
+            throw FormatError(path: path, reason: "cannot be examined: \(systemMessage())")
+        }
+        return Int(status.st_size)
+    }
+
+    /// Opens a regular file for reading; anything else, such as a pipe nobody writes to, is refused without waiting.
+    ///
+    /// - Returns: the descriptor, which the caller closes.
+    /// - Throws: `FormatError` where it cannot be opened or is not a regular file.
+    package static func openRegular(_ path: String) throws(FormatError) -> Int32 {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { throw FormatError(path: path, reason: "cannot be opened: \(systemMessage())") }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw FormatError(path: path, reason: "is not a regular file")
+        }
+        return descriptor
+    }
+
     /// All bytes of a small file.
     ///
     /// - Throws: `FormatError` where the file cannot be read or has more than `limit` bytes.
     package static func read(_ path: String, limit: Int) throws(FormatError) -> [UInt8] {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FormatError(path: path, reason: "cannot be opened: \(systemMessage())") }
+        let descriptor = try openRegular(path)
         defer { close(descriptor) }
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw FormatError(path: path, reason: "is not a regular file")
+        guard unsafe fstat(descriptor, &status) == 0 else {
+            throw FormatError(path: path, reason: "cannot be examined: \(systemMessage())")
         }
         guard status.st_size <= limit else {
             throw FormatError(path: path, reason: "has \(status.st_size) bytes, above the limit of \(limit)")

@@ -23,12 +23,12 @@ package final class MappedFile: @unchecked Sendable {  // immutable after init, 
     ///
     /// - Throws: `FormatError` where the file cannot be opened or mapped, or is not a regular file.
     package init(path: String) throws(FormatError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw FormatError(path: path, reason: "cannot be opened: \(systemMessage())") }
+        let descriptor = try FileSystem.openRegular(path)
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size >= 0 else {
+        guard unsafe fstat(descriptor, &status) == 0, status.st_size >= 0 else {
+            let message = systemMessage()
             close(descriptor)
-            throw FormatError(path: path, reason: "is not a regular file")
+            throw FormatError(path: path, reason: "cannot be examined: \(message)")
         }
         var mapped = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         if status.st_size > 0 {

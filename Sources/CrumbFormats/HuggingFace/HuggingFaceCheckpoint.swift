@@ -8,6 +8,7 @@ package final class HuggingFaceCheckpoint: Checkpoint {
     package let path: String
     package let formatName = "Hugging Face"
     package let configuration: JSONObject
+    package let configurationPath: String
     package let generationConfiguration: JSONObject?
     package let tensorNames: [String]
     /// The weights' files, in the order of the index.
@@ -22,14 +23,15 @@ package final class HuggingFaceCheckpoint: Checkpoint {
     package init(path: String) throws {
         self.path = path
         folder = try ModelFolder(path: path)
+        configurationPath = FileSystem.join(path, "config.json")
         guard folder.has("config.json") else {
             throw FormatError(path: path, reason: "holds no config.json, so it is no Hugging Face folder")
         }
         guard var configuration = try folder.json("config.json", limits: Self.settingsLimits).object else {
-            throw FormatError(path: FileSystem.join(path, "config.json"), reason: "is JSON, but not an object")
+            throw FormatError(path: configurationPath, reason: "is JSON, but not an object")
         }
         configuration["auto_map"] = nil
-        try ConfigurationCheck(path: FileSystem.join(path, "config.json"), configuration: configuration).run()
+        try ConfigurationCheck(path: configurationPath, configuration: configuration).run()
         self.configuration = configuration
         generationConfiguration =
             folder.has("generation_config.json")
@@ -51,6 +53,8 @@ package final class HuggingFaceCheckpoint: Checkpoint {
         }
         return try files[position].tensor(name)
     }
+
+    package func sideFile(_ name: String) throws -> [UInt8]? { try folder.bytes(name, limit: Self.sideFileBytes) }
 
     package func checkUnchanged() throws {
         for file in files { try file.checkUnchanged() }
@@ -145,4 +149,6 @@ package final class HuggingFaceCheckpoint: Checkpoint {
     private static let settingsLimits = JSONLimits(
         maxDepth: 32, maxBytes: 16 << 20, maxValues: 500_000, maxKeys: 100_000, maxStringBytes: 1 << 20)
     private static let templateBytes = 4 << 20
+    /// As much as is read of a `tokenizer.json`, the largest of them.
+    private static let sideFileBytes = 256 << 20
 }

@@ -29,10 +29,7 @@ struct ModelFolder: Sendable {
     /// - Throws: `FormatError` where the name is no plain file name, nothing stands there, or it is a link out of the
     ///   folder.
     func file(_ name: String) throws(FormatError) -> String {
-        guard Self.isPlain(name) else {
-            throw FormatError(
-                path: path, reason: "refers to \(JSON.serialize(.string(name))), which is no plain file name")
-        }
+        try checkPlain(name)
         let file = FileSystem.join(path, name)
         guard let real = FileSystem.resolved(file) else {
             throw FormatError(path: path, reason: "the file \(name) is missing")
@@ -58,6 +55,22 @@ struct ModelFolder: Sendable {
             throw FormatError(path: file, reason: "is not valid UTF-8")
         }
         return text
+    }
+
+    /// All bytes of a file of the folder, nil where nothing stands there.
+    ///
+    /// - Throws: `FormatError` as `file`, and where it is not a regular file or has more than `limit` bytes.
+    func bytes(_ name: String, limit: Int) throws(FormatError) -> [UInt8]? {
+        try checkPlain(name)
+        guard has(name) else { return nil }
+        return try FileSystem.read(try file(name), limit: limit)
+    }
+
+    private func checkPlain(_ name: String) throws(FormatError) {
+        guard Self.isPlain(name) else {
+            throw FormatError(
+                path: path, reason: "refers to \(JSON.serialize(.string(name))), which is no plain file name")
+        }
     }
 
     private static func isPlain(_ name: String) -> Bool {

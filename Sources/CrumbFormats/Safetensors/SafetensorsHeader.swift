@@ -46,6 +46,10 @@ package struct SafetensorsHeader: Sendable {
         }
         let rows = SafetensorsRows(path: path, dataStart: 8 + Int(length), fileBytes: file.count)
         metadata = try rows.metadata(entries["__metadata__"])
+        let count = entries.count - (entries["__metadata__"] == nil ? 0 : 1)
+        guard count <= Self.maxTensors else {
+            throw FormatError(path: path, reason: "holds \(count) tensors, above the limit of \(Self.maxTensors)")
+        }
         var tensors: [SafetensorsTensor] = []
         tensors.reserveCapacity(entries.count)
         for (name, value) in entries.entries where name != "__metadata__" {

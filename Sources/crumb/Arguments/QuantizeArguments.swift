@@ -61,9 +61,16 @@ struct MethodArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Text to calibrate on (UTF-8), like what the model will read. (default: text that the model writes itself)",
-            valueName: "file"))
+            """
+            Text to calibrate on (UTF-8), like what the model will read; "self" lets the model write its own. \
+            (default: a text of many kinds and languages that is part of the program)
+            """, valueName: "file"))
     var calibration: String?
+
+    var calibrationSource: CalibrationSource {
+        guard let calibration else { return .builtIn }
+        return calibration == "self" ? .ownText : .file(calibration)
+    }
 
     @Option(help: ArgumentHelp("Tokens to calibrate on; more is better and slower.", valueName: "n"))
     var calibrationTokens = 32_768

@@ -6,8 +6,9 @@ import CrumbEngine
 struct SamplingArguments: ParsableArguments {
     @Option(
         name: [.customShort("n"), .customLong("tokens")],
-        help: ArgumentHelp("Generate at most this many tokens.", valueName: "n"))
-    var maximumTokens = 256
+        help: ArgumentHelp(
+            "Generate at most this many tokens. (default: 256; in chat, what the context holds)", valueName: "n"))
+    var maximumTokens: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -50,7 +51,7 @@ struct SamplingArguments: ParsableArguments {
     var seed: UInt64?
 
     mutating func validate() throws {
-        try require(maximumTokens >= 1, "--tokens is \(maximumTokens); it must be at least 1.")
+        try require(maximumTokens.map { $0 >= 1 }, "--tokens is \(maximumTokens ?? 0); it must be at least 1.")
         try require(!stop.contains(""), "--stop must not be empty.")
         try require(stop.count <= 64, "--stop is given \(stop.count) times; 64 is the most.")
         do {
@@ -61,9 +62,11 @@ struct SamplingArguments: ParsableArguments {
     }
 
     /// What was asked for, and for the rest what the model recommends.
-    func generation(for model: LoadedModel) -> GenerationOptions {
+    ///
+    /// - Parameter limit: Tokens where `-n` is not given; nil goes on until the answer ends or the context is full.
+    func generation(for model: LoadedModel, limit: Int?) -> GenerationOptions {
         GenerationOptions(
-            maxTokens: maximumTokens, stopStrings: stop, sampling: sampling(over: model.samplingDefaults))
+            maxTokens: maximumTokens ?? limit, stopStrings: stop, sampling: sampling(over: model.samplingDefaults))
     }
 
     private func sampling(over defaults: SamplingOptions) -> SamplingOptions {

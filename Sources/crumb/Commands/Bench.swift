@@ -1,6 +1,7 @@
 import ArgumentParser
 import CrumbEngine
 import CrumbEval
+import CrumbFormats
 
 /// `crumb bench`: speed, in the terms of llama-bench.
 struct Bench: Verb {
@@ -58,6 +59,7 @@ struct Bench: Verb {
             options: SpeedBenchmark.Options(
                 promptTokens: promptTokens, generatedTokens: generatedTokens, repetitions: runs)
         ) { next, fraction in
+            try model.checkpoint.checkUnchanged()
             console.show(Console.Progress(label: next, fraction: fraction))
         }
         return BenchmarkReport(model: model, benchmark: benchmark).outcome

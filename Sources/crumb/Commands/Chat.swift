@@ -8,13 +8,15 @@ struct Chat: Verb {
         discussion: """
             Messages go through the model's own chat template, and the conversation is kept until the \
             context is full. Ctrl-C stops an answer; Ctrl-D or /exit ends the conversation. A line that \
-            ends in a backslash goes on in the next one.
+            ends in a backslash goes on in the next one. In a terminal these lines are commands:
 
               /reset          forget the conversation
               /system TEXT    begin again with this role
               /stats          tokens and speed of the last answer
               /help           these words
               /exit           leave
+
+            Lines from a pipe or a file are all said to the model.
 
             Examples:
               crumb chat smol
@@ -52,7 +54,7 @@ struct Chat: Verb {
         let model = try engine.load(model, pool: engine.pool())
         let session = try ChatSession(model, system: system, contextLength: context)
         var conversation = Conversation(
-            session, options: sampling.generation(for: model), console: console, json: output.json)
+            session, options: sampling.generation(for: model, limit: nil), console: console, json: output.json)
         return try conversation.hold()
     }
 }

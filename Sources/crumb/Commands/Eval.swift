@@ -1,6 +1,7 @@
 import ArgumentParser
 import CrumbEngine
 import CrumbEval
+import CrumbFormats
 import CrumbReport
 import CrumbTokenizer
 
@@ -66,20 +67,24 @@ struct Eval: Verb {
         let windows = try EvaluationWindows(
             tokens: model.tokenizer.encode(words, addSpecialTokens: false), beginning: model.beginningToken,
             context: context, limit: windows, portion: portion)
-        func show(_ progress: EvaluationProgress) {
+        let source = try against.map { try engine.load($0, pool: pool) }
+        if let source { try model.checkSameVocabulary(as: source) }
+        // After every block of tokens: a file that was cut meanwhile must not be touched again.
+        func report(_ progress: EvaluationProgress) throws {
+            try model.checkpoint.checkUnchanged()
+            try source?.checkpoint.checkUnchanged()
             var label = "window \(min(progress.window + 1, progress.windows)) of \(progress.windows)"
             if let perplexity = progress.perplexity {
                 label += ", perplexity \(Figures.decimal(perplexity, places: 3))"
             }
             console.show(Console.Progress(label: label, fraction: progress.fraction))
         }
-        guard let against else {
-            let result = try Perplexity.measure(model.forward, windows: windows, pool: pool, progress: show)
+        guard let source else {
+            let result = try Perplexity.measure(model.forward, windows: windows, pool: pool, progress: report)
             return EvaluationReport(windows: windows, model: result).outcome
         }
-        let source = try engine.load(against, pool: pool)
         let result = try Divergence.measure(
-            source: source.forward, quantized: model.forward, windows: windows, pool: pool, progress: show)
+            source: source.forward, quantized: model.forward, windows: windows, pool: pool, progress: report)
         return EvaluationReport(windows: windows, model: result.quantized, divergence: result).outcome
     }
 }

@@ -76,7 +76,7 @@ struct Quantize: Verb {
         options.headBits = size.headBits.count
         options.embeddingBits = size.embeddingBits.count
         options.method = method.method
-        options.calibrationPath = method.calibration
+        options.calibration = method.calibrationSource
         options.calibrationTokens = method.calibrationTokens
         options.seed = method.seed
         options.measures = method.measure

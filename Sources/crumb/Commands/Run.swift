@@ -21,6 +21,9 @@ struct Run: Verb {
             tokensPerSecond, stopReason.
             """)
 
+    /// Tokens of an answer where nothing is asked for: a page, and an end for models that find none.
+    private static let defaultTokens = 256
+
     @Argument(help: ArgumentHelp("The model to run.", valueName: "model"))
     var model: String
 
@@ -56,14 +59,16 @@ struct Run: Verb {
     }
 
     func perform(_ console: Console) throws -> Outcome {
-        let text = prompt == "-" ? try TextFile.readStandardInput() : prompt
+        let text = prompt == "-" ? try StandardInput().rest() : prompt
         let model = try engine.load(model, pool: engine.pool())
-        let options = sampling.generation(for: model)
+        let options = sampling.generation(for: model, limit: Self.defaultTokens)
         let stream = AnswerStream(console, json: output.json)
         let generation: Generation
         if chat {
-            let session = try ChatSession(model, system: system, contextLength: context)
-            generation = try session.send(text, options: options, onText: stream.write)
+            let role = system.map { [ChatSession.message("system", $0)] } ?? []
+            generation = try model.reply(
+                to: role + [ChatSession.message("user", text)], options: options, contextLength: context,
+                onText: stream.write)
         } else {
             generation = try model.complete(text, options: options, contextLength: context, onText: stream.write)
         }

@@ -32,7 +32,7 @@ struct BenchmarkReport {
     }
 
     private var name: String {
-        let name = model.path.split(separator: "/").last.map(String.init) ?? model.path
+        let name = lastComponent(of: model.path)
         return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
     }
 

@@ -57,7 +57,7 @@ struct Inspection {
     }
 
     /// "Crumb", "GGUF" or "Hugging Face".
-    var formatName: String { quantization == nil ? checkpoint.formatName : "Crumb" }
+    var formatName: String { checkpoint.formatName(quantizedAs: quantization) }
 
     /// Weights of the linear layers.
     var linearWeights: Int { tensors.filter(\.isLinear).reduce(0) { $0 + $1.count } }

@@ -19,8 +19,8 @@ struct QuantizationReport {
     /// The page of `--report`.
     var page: String {
         QuantizationPage(
-            title: "\(lastPart(options.modelPath)), quantized", headline: headline, options: asked, details: details,
-            errors: map(\.relativeOutputError), bits: map(\.bits)
+            title: "\(lastComponent(of: options.modelPath)), quantized", headline: headline, options: asked,
+            details: details, errors: map(\.relativeOutputError), bits: map(\.bits)
         ).html()
     }
 
@@ -67,7 +67,7 @@ struct QuantizationReport {
             fact("--bits", "\(options.bits)"),
             fact("--four-bit-share", options.fourBitShare.map { "\($0)" } ?? "as --bits allows"),
             fact("--outliers", "\(options.outlierShare)"), fact("--method", options.method.rawValue),
-            fact("--calibration", options.calibrationPath ?? "written by the model"),
+            fact("--calibration", "\(options.calibration)"),
             fact("--calibration-tokens", "\(options.calibrationTokens)"), fact("--seed", "\(options.seed)"),
         ]
     }
@@ -116,5 +116,4 @@ struct QuantizationReport {
     }
 
     private func fact(_ name: String, _ value: String) -> QuantizationPage.Fact { QuantizationPage.Fact(name, value) }
-    private func lastPart(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 }

@@ -10,6 +10,7 @@ struct Conversation {
     private let console: Console
     private let stream: AnswerStream
     private let isTerminal: Bool
+    private let input = StandardInput()
     private var last: Generation?
     private var generatedTokens = 0
     private var seconds = 0.0
@@ -24,9 +25,9 @@ struct Conversation {
         case exit
         case unknown(String)
 
-        /// Lines that begin with a slash are commands; everything else is said to the model.
-        init(_ line: String) {
-            guard line.hasPrefix("/") else {
+        /// From a terminal, lines that begin with a slash are commands; everything else is said to the model.
+        init(_ line: String, isTerminal: Bool) {
+            guard isTerminal, line.hasPrefix("/") else {
                 self = .message(line)
                 return
             }
@@ -57,10 +58,11 @@ struct Conversation {
     mutating func hold() throws -> Outcome {
         Interrupts.stopAnswersOnInterrupt()
         if isTerminal { console.note("\(session.model.path) listens; /help shows the commands, Ctrl-D ends.") }
-        while let line = nextLine() {
-            let input = Input(line)
-            if input == .exit { break }
+        while true {
             do {
+                guard let line = try nextLine() else { break }
+                let input = Input(line, isTerminal: isTerminal)
+                if input == .exit { break }
                 try respond(to: input)
             } catch  where isTerminal && !(error is StandardOutput.WriteError) {
                 console.write(error: ErrorMapping.sentence(for: error))
@@ -85,8 +87,10 @@ struct Conversation {
             last = generation
             generatedTokens += generation.generatedTokens
             seconds += generation.decodeSeconds
-            if generation.finish == .contextFull {
-                console.note("The context is full; /reset makes room.")
+            switch generation.finish {
+            case .maxTokens: console.note("The answer was cut after \(generation.generatedTokens) tokens (-n).")
+            case .contextFull: console.note("The context is full; /reset makes room.")
+            case .endOfText, .stopString, .cancelled: break
             }
         case .reset:
             session.reset()
@@ -106,12 +110,14 @@ struct Conversation {
     }
 
     /// The next line, joined with those after it as long as it ends in a backslash; nil at the end of the input.
-    private func nextLine() -> String? {
+    ///
+    /// - Throws: `CommandError` for a line that is no UTF-8.
+    private func nextLine() throws -> String? {
         var text = ""
         var mark = "> "
         while true {
             if isTerminal { console.stream(mark) }
-            guard let line = readLine() else {
+            guard let line = try input.line() else {
                 if isTerminal { console.stream("\n") }
                 return text.isEmpty ? nil : text
             }

@@ -17,20 +17,6 @@ enum TextFile {
         return text
     }
 
-    /// All of standard input.
-    ///
-    /// - Throws: `CommandError` where it is no UTF-8 or longer than `limit`.
-    static func readStandardInput() throws -> String {
-        var text = ""
-        while let line = readLine(strippingNewline: false) {
-            text += line
-            guard text.utf8.count <= limit else {
-                throw CommandError("standard input has more than \(limit) bytes; give a shorter text")
-            }
-        }
-        return text
-    }
-
     /// Looks before the work whether a file can be written after it.
     ///
     /// - Throws: `CommandError` where the folder it is to lie in cannot be written.
@@ -41,3 +27,6 @@ enum TextFile {
         }
     }
 }
+
+/// The name of a file or folder without the folders it lies in.
+func lastComponent(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
