@@ -89,8 +89,8 @@ private struct Steps {
     let outliersPerTile: Int
     private var fourBitChannels: Int
 
-    /// How much of the 4-bit channels a kind of matrix gets compared to the others: those whose output meets the
-    /// residual stream directly, and the small v, pay most. Set by trying on SmolLM2-135M (see Docs/Method.md).
+    /// How much of the 4-bit channels a kind of matrix gets compared to the others: v is small and its errors are large,
+    /// o and down write to the residual stream. A first choice; only its result as a whole was measured (README).
     private var weight: Double {
         switch projection {
         case .v: 2
