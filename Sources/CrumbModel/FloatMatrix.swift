@@ -40,12 +40,6 @@ package struct FloatMatrix {
             base: base + range.lowerBound, rows: rows, columns: range.count, stride: stride, owner: owner)
     }
 
-    /// Copies the numbers of `other`, which has the same shape.
-    package func copy(from other: FloatMatrix) {
-        precondition(rows == other.rows && columns == other.columns, "a copy between different shapes")
-        for m in 0..<rows { row(m).update(from: other.row(m), count: columns) }
-    }
-
     /// All numbers, row after row.
     package var array: [Float] {
         (0..<rows).flatMap { m in UnsafeBufferPointer(start: row(m), count: columns) }

@@ -57,8 +57,6 @@ extension crumb_packed_shape {
     package var orderCount: Int { Int(segments * segment_channels) }
     /// 2-bit tiles of 64 channels in a segment.
     package var twoBitTiles: Int { twoBitChannels / Int(CRUMB_TILE2_CHANNELS) }
-    /// 4-bit tiles of 32 channels in a segment.
-    package var fourBitTiles: Int { fourBitChannels / Int(CRUMB_TILE4_CHANNELS) }
     /// Records of 32 rows in a segment.
     package var rowTiles: Int { Int(row_tiles) }
     /// Bytes of one record.

@@ -55,7 +55,7 @@ final class FolderWriter {
     /// Writes the tensors and what is needed to load them, and counts their bytes.
     func writeTensors(_ summary: inout QuantizationSummary) throws {
         if mkdir(folder, 0o755) != 0, errno != EEXIST {
-            throw PipelineError("\(folder): the folder cannot be made: \(String(cString: strerror(errno)))")
+            throw PipelineError("\(folder): the folder cannot be made: \(systemMessage())")
         }
         // What a run that was stopped here has left would be taken for a part of this one.
         for name in try FileSystem.names(in: folder) { unlink(FileSystem.join(folder, name)) }
@@ -89,19 +89,16 @@ final class FolderWriter {
         try writeConfiguration(calibration: .object(text), measured: .object(measured))
         let card = ModelCard.text(
             ModelCard.Facts(
-                name: lastComponent(options.outputPath), source: lastComponent(options.modelPath), summary: summary,
+                name: FileSystem.lastComponent(of: options.outputPath),
+                source: FileSystem.lastComponent(of: options.modelPath), summary: summary,
                 calibration: calibration, options: options))
         try AtomicFile.write(card, to: FileSystem.join(folder, "README.md"))
         try FolderDigests.write(for: folder)
         guard rename(folder, options.outputPath) == 0 else {
             throw PipelineError(
                 "\(options.outputPath): the finished folder cannot be moved there from \(folder): "
-                    + String(cString: strerror(errno)))
+                    + systemMessage())
         }
-    }
-
-    private func lastComponent(_ path: String) -> String {
-        path.split(separator: "/").last.map { String($0) } ?? path
     }
 
     private func writeConfiguration(calibration: JSONValue?, measured: JSONValue?) throws {

@@ -1,5 +1,4 @@
 import CrumbEval
-import CrumbJSON
 import CrumbModel
 import CrumbQuant
 

@@ -51,7 +51,7 @@ package struct QuantizationRun {
         let parent = options.outputPath.lastIndex(of: "/").map { String(options.outputPath[...$0]) } ?? "."
         guard access(parent, W_OK | X_OK) == 0 else {
             throw PipelineError(
-                "\(options.outputPath) cannot be made: \(parent): \(String(cString: strerror(errno))); "
+                "\(options.outputPath) cannot be made: \(parent): \(systemMessage()); "
                     + "choose a folder that can be written to")
         }
         let blas = try BLAS.load()

@@ -1,5 +1,3 @@
-import CrumbJSON
-
 /// What a run made, for people and for `--json`.
 package struct QuantizationSummary: Sendable {
     package var bitsPerWeight: Double

@@ -26,11 +26,11 @@ final class WorkFolder {
         self.path = path
         if mkdir(path, 0o755) != 0, errno != EEXIST {
             throw PipelineError(
-                "\(path): the folder for work in progress cannot be made: \(String(cString: strerror(errno)))")
+                "\(path): the folder for work in progress cannot be made: \(systemMessage())")
         }
         lock = open(FileSystem.join(path, "lock"), O_CREAT | O_RDWR | O_CLOEXEC, 0o644)
         guard lock >= 0 else {
-            throw PipelineError("\(path): the lock cannot be opened: \(String(cString: strerror(errno)))")
+            throw PipelineError("\(path): the lock cannot be opened: \(systemMessage())")
         }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
             throw PipelineError("\(path): another run is working there; wait for it or choose another output folder")

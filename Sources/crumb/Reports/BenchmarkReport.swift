@@ -32,7 +32,7 @@ struct BenchmarkReport {
     }
 
     private var name: String {
-        let name = lastComponent(of: model.path)
+        let name = FileSystem.lastComponent(of: model.path)
         return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
     }
 

@@ -51,7 +51,7 @@ struct PlotCollector {
         let bits = Figures.decimal(inspection.bitsPerWeight, places: 2)
         let isQuantized = inspection.quantization != nil
         return InspectionPlot(
-            title: lastComponent(of: inspection.checkpoint.path),
+            title: FileSystem.lastComponent(of: inspection.checkpoint.path),
             subtitle: "\(configuration.modelType), \(configuration.numHiddenLayers) layers, "
                 + "\(Figures.count(inspection.linearWeights)) weights in linear layers, \(bits) bits each",
             ranges: ranges,

@@ -1,3 +1,4 @@
+import CrumbFormats
 import CrumbJSON
 import CrumbPipeline
 import CrumbQuant
@@ -19,7 +20,7 @@ struct QuantizationReport {
     /// The page of `--report`.
     var page: String {
         QuantizationPage(
-            title: "\(lastComponent(of: options.modelPath)), quantized", headline: headline, options: asked,
+            title: "\(FileSystem.lastComponent(of: options.modelPath)), quantized", headline: headline, options: asked,
             details: details, errors: map(\.relativeOutputError), bits: map(\.bits)
         ).html()
     }

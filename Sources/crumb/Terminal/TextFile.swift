@@ -27,6 +27,3 @@ enum TextFile {
         }
     }
 }
-
-/// The name of a file or folder without the folders it lies in.
-func lastComponent(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
