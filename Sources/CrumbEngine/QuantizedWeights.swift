@@ -34,6 +34,8 @@ package final class QuantizedWeights: WeightSource {
         }
     }
 
+    package var path: String { checkpoint.path }
+
     /// - Throws: `EngineError` for records, orders, codes or scales that are damaged; what `CheckpointWeights` throws for
     ///   a tensor that is not quantized.
     package func storage(_ name: String) throws -> LinearWeight.Storage {

@@ -79,7 +79,8 @@ package struct DecoderWeights: Sendable {
             let unbiased = LinearWeight(name: name, storage: storage)
             guard unbiased.rows == rows, unbiased.columns == columns else {
                 throw ModelError(
-                    "\(name) is (\(unbiased.rows), \(unbiased.columns)), but the configuration asks for (\(rows), \(columns))"
+                    "\(source.path): \(name) is (\(unbiased.rows), \(unbiased.columns)), but the configuration asks for "
+                        + "(\(rows), \(columns))"
                 )
             }
             guard bias else { return unbiased }

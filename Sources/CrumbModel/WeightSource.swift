@@ -6,6 +6,9 @@ import CrumbTensor
 /// `CheckpointWeights` serves unquantized checkpoints; a reader of quantized ones gives another storage for the same
 /// names.
 package protocol WeightSource {
+    /// The checkpoint's file or folder, for errors.
+    var path: String { get }
+
     /// The matrix of the linear layer or embedding `name` (without `.weight`).
     ///
     /// - Throws: Where it is missing or cannot be a weight matrix.
@@ -22,6 +25,8 @@ package struct CheckpointWeights: WeightSource {
     private let checkpoint: any Checkpoint
 
     package init(_ checkpoint: any Checkpoint) { self.checkpoint = checkpoint }
+
+    package var path: String { checkpoint.path }
 
     /// - Throws: `ModelError` for a tensor of integers or one that is no matrix; the checkpoint's error for a missing one.
     package func storage(_ name: String) throws -> LinearWeight.Storage {

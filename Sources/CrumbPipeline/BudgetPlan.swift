@@ -15,6 +15,9 @@ package struct BudgetPlan: Sendable {
     /// Matrices that share an input, and so an order.
     package static let inputGroups: [[Projection]] = [[.q, .k, .v], [.o], [.gate, .up], [.down]]
 
+    /// Matrices that have the same 4-bit channels, so that a GPU can take their row tiles in turns.
+    private static let widenedTogether: [[Projection]] = [[.q, .k], [.v], [.o], [.gate, .up], [.down]]
+
     /// Shapes for every matrix of `configuration`.
     ///
     /// - Parameters:
@@ -45,23 +48,25 @@ package struct BudgetPlan: Sendable {
                     + "raise --bits or lower --outliers")
         }
         // Always widen the matrix that is furthest behind its due share; the middle layers come last.
-        var open = layers.indices.flatMap { layer in grid.indices.map { (layer, $0) } }
+        let widened = Self.widenedTogether.map { group in grid.indices.filter { group.contains(grid[$0].projection) } }
+        var open = layers.indices.flatMap { layer in widened.map { (layer: layer, matrices: $0) } }
         let middle = Double(configuration.numHiddenLayers - 1) / 2
         while !open.isEmpty {
             let next = open.indices.min { left, right in
                 let (a, b) = (open[left], open[right])
-                let (due, other) = (layers[a.0][a.1].dueShare, layers[b.0][b.1].dueShare)
+                let (due, other) = (layers[a.layer][a.matrices[0]].dueShare, layers[b.layer][b.matrices[0]].dueShare)
                 if due != other { return due < other }
-                return abs(Double(a.0) - middle) > abs(Double(b.0) - middle)
+                return abs(Double(a.layer) - middle) > abs(Double(b.layer) - middle)
             }
             guard let next else { break }
-            let (layer, index) = open[next]
-            let cost = layers[layer][index].costOfStep
-            guard let cost, spent + cost <= budget else {
+            let (layer, matrices) = open[next]
+            let costs = matrices.compactMap { layers[layer][$0].costOfStep }
+            let cost = costs.reduce(0, +)
+            guard costs.count == matrices.count, spent + cost <= budget else {
                 open.remove(at: next)
                 continue
             }
-            layers[layer][index].step()
+            for index in matrices { layers[layer][index].step() }
             spent += cost
         }
         shapes = try layers.map(Self.layer)

@@ -27,6 +27,8 @@ final class CalibrationRun {
     private let hidden: FloatMatrix
     private let attended: FloatMatrix
     private let buffers: [FloatBuffer]
+    /// Tokens that go through a norm and the matrices after it together.
+    static let block = 2048
     private let normed = FloatBuffer()
     private let activation = FloatBuffer()
     private let cache: KVCache
@@ -51,6 +53,13 @@ final class CalibrationRun {
         attended = buffers[1].matrix(rows: tokens, columns: configuration.queryFeatures)
         cache = try KVCache(configuration, capacity: sequences.map(\.count).max() ?? 1)
         try forEachSequence { rows, sequence in try forward.embed(sequence, into: hidden.slice(rows: rows)) }
+    }
+
+    /// Rows of several pieces at a time, for what does not care where a piece begins: weights are expanded once for all.
+    private func forEachBlock(_ body: (Range<Int>) throws -> Void) rethrows {
+        for start in stride(from: 0, to: hidden.rows, by: Self.block) {
+            try body(start..<min(start + Self.block, hidden.rows))
+        }
     }
 
     private func forEachSequence(_ body: (Range<Int>, [Int32]) throws -> Void) rethrows {
@@ -104,35 +113,44 @@ final class CalibrationRun {
         }
     }
 
-    /// Computes the inputs of a stage's matrices, sequence by sequence.
+    /// Computes the inputs of a stage's matrices, a part of the tokens at a time.
     private func collect(_ stage: Stage, _ layer: Int, _ body: (FloatMatrix) -> Void) throws {
-        let configuration = forward.configuration
-        try forEachSequence { rows, sequence in
-            let stream = hidden.slice(rows: rows)
-            let norm = normed.matrix(rows: rows.count, columns: configuration.hiddenSize)
-            switch stage {
-            case .attention:
-                forward.attentionInput(layer, stream, into: norm)
+        switch stage {
+        case .attention:
+            forEachBlock { rows in
+                let norm = norm(rows)
+                forward.attentionInput(layer, hidden.slice(rows: rows), into: norm)
                 body(norm)
-            case .attentionProjection:
-                forward.attentionInput(layer, stream, into: norm)
+            }
+        case .attentionProjection:
+            try forEachSequence { rows, sequence in
+                let norm = norm(rows)
+                forward.attentionInput(layer, hidden.slice(rows: rows), into: norm)
                 cache.truncate(to: 0)
                 let batch = try Batch(sequence, cache: cache, logits: .none)
                 let output = attended.slice(rows: rows)
                 forward.attentionOutput(layer, norm, batch, into: output)
                 body(output)
-            case .activation:
-                forward.mlpInput(layer, stream, into: norm)
-                body(norm)
-            case .downProjection:
-                body(mlpActivation(layer, stream, norm))
             }
+        case .activation:
+            forEachBlock { rows in
+                let norm = norm(rows)
+                forward.mlpInput(layer, hidden.slice(rows: rows), into: norm)
+                body(norm)
+            }
+        case .downProjection:
+            forEachBlock { rows in body(mlpActivation(layer, rows)) }
         }
     }
 
-    private func mlpActivation(_ layer: Int, _ stream: FloatMatrix, _ norm: FloatMatrix) -> FloatMatrix {
-        let output = activation.matrix(rows: stream.rows, columns: forward.configuration.intermediateSize)
-        forward.mlpInput(layer, stream, into: norm)
+    private func norm(_ rows: Range<Int>) -> FloatMatrix {
+        normed.matrix(rows: rows.count, columns: forward.configuration.hiddenSize)
+    }
+
+    private func mlpActivation(_ layer: Int, _ rows: Range<Int>) -> FloatMatrix {
+        let output = activation.matrix(rows: rows.count, columns: forward.configuration.intermediateSize)
+        let norm = norm(rows)
+        forward.mlpInput(layer, hidden.slice(rows: rows), into: norm)
         forward.mlpActivation(layer, norm, into: output)
         return output
     }
@@ -142,14 +160,12 @@ final class CalibrationRun {
         switch stage {
         case .attention, .activation: break
         case .attentionProjection:
-            forEachSequence { rows, _ in
+            forEachBlock { rows in
                 forward.addAttentionProjection(layer, attended.slice(rows: rows), to: hidden.slice(rows: rows))
             }
         case .downProjection:
-            forEachSequence { rows, _ in
-                let norm = normed.matrix(rows: rows.count, columns: forward.configuration.hiddenSize)
-                let stream = hidden.slice(rows: rows)
-                forward.addMLPProjection(layer, mlpActivation(layer, stream, norm), to: stream)
+            forEachBlock { rows in
+                forward.addMLPProjection(layer, mlpActivation(layer, rows), to: hidden.slice(rows: rows))
             }
         }
     }
@@ -162,7 +178,9 @@ final class CalibrationRun {
         let name = forward.weights.layers[layer][projections[0]].name
         let factor: ErrorFactor
         do {
-            factor = try ErrorFactor(statistics, order: order, damping: quantizer.settings.damping, blas: blas)
+            factor = try ErrorFactor(
+                statistics, order: order, damping: quantizer.settings.damping,
+                shrinkage: quantizer.settings.shrinkage, blas: blas)
         } catch {
             throw PipelineError("\(name): \(error)")
         }

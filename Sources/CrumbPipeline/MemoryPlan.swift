@@ -19,7 +19,8 @@ package struct MemoryPlan: Sendable {
         _ configuration: ModelConfiguration, plan: BudgetPlan, sourceBytes: Int, text: CalibrationText.Sizes,
         threads: Int
     ) {
-        let (tokens, sequence) = (text.pieces * text.context, text.context)
+        let tokens = text.pieces * text.context
+        let block = min(tokens, CalibrationRun.block)
         let float = MemoryLayout<Float>.size
         let shapes = plan.shapes.flatMap(\.values)
         let widest = shapes.map(\.orderCount).max() ?? 0
@@ -36,10 +37,10 @@ package struct MemoryPlan: Sendable {
         let layer = (plan.shapes.first ?? [:]).values.reduce(0) { $0 + $1.byteCount }
         let widestProjection = max(
             2 * configuration.intermediateSize, configuration.queryFeatures + 2 * configuration.keyValueFeatures)
-        // Inputs, gate and up, their product, and the backend's copies of an input in a matrix's order.
+        // Inputs, gate and up, their product, the backend's copies of an input in a matrix's order, the statistics'.
         let scratch =
-            sequence * (3 * configuration.hiddenSize + widestProjection + 3 * configuration.intermediateSize) * float
-        let cache = sequence * 2 * configuration.keyValueFeatures * 2 * configuration.numHiddenLayers
+            block * (3 * configuration.hiddenSize + widestProjection + 4 * configuration.intermediateSize) * float
+        let cache = text.window * 2 * configuration.keyValueFeatures * 2 * configuration.numHiddenLayers
         // The head is measured on blocks of a few hundred tokens.
         let logits = 512 * configuration.vocabSize * float
         // Text of the model's own: all pieces grow side by side, each with its keys and values.

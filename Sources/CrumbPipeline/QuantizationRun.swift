@@ -19,7 +19,7 @@ package struct QuantizationRun {
     private let progress: (QuantizationProgress) throws -> Void
     private let names = TensorNames()
     /// Raised whenever the same input would give other bytes, so that layers of different programs do not mix.
-    private static let revision = "1"
+    private static let revision = "2"
 
     /// - Parameter progress: Called after each matrix and each step of the rest; what it throws stops the run, which
     ///   can be resumed.
@@ -182,7 +182,7 @@ package struct QuantizationRun {
         let windows = try EvaluationWindows(
             tokens: text.heldOut, beginning: text.beginning, context: text.heldOutContext)
         let result = try Divergence.measure(
-            source: source.forward, quantized: quantized.forward, windows: windows, pool: source.pool
+            source: source.decoder, quantized: quantized.decoder, windows: windows, pool: source.pool
         ) { step in
             try source.checkpoint.checkUnchanged()
             let share = Double(step.block) / Double(max(step.totalBlocks, 1))

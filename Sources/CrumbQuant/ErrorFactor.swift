@@ -10,7 +10,7 @@ package import CrumbPacked
 package final class ErrorFactor {
     /// P: permuted channels over all segments, padding included.
     package let positions: Int
-    /// H + damping, permuted, (P, P).
+    /// H shrunk to its diagonal + damping, permuted, (P, P).
     let hessian: UnsafeMutablePointer<Float>
     /// M, (P, P) row-major; the lower triangle holds nothing of use.
     let feedback: UnsafeMutablePointer<Float>
@@ -19,7 +19,7 @@ package final class ErrorFactor {
 
     /// - Throws: `QuantizationError` when H has numbers that are not finite, or cannot be factorized.
     package init(
-        _ statistics: InputStatistics, order: ChannelOrder, damping: Float, blas: BLAS
+        _ statistics: InputStatistics, order: ChannelOrder, damping: Float, shrinkage: Float, blas: BLAS
     ) throws(QuantizationError) {
         let size = order.channels.count
         let k = statistics.channels
@@ -45,7 +45,7 @@ package final class ErrorFactor {
             }
             let row = statistics.hessian + Int(source[i]) * k
             for j in 0..<size where source[j] != UInt16(CRUMB_PADDING_CHANNEL) {
-                hessian[i * size + j] = row[Int(source[j])]
+                hessian[i * size + j] = row[Int(source[j])] * (i == j ? 1 : 1 - shrinkage)
             }
         }
         let padding = source.map { $0 == UInt16(CRUMB_PADDING_CHANNEL) }

@@ -1,14 +1,21 @@
 package import CrumbBLAS
 package import CrumbThreads
+import Glibc
 
 /// The second moments of a matrix's input over the calibration tokens: H = sum of x x^T, (K, K) in fp32.
 ///
-/// H is the Hessian of the squared output error of every row of W: |(W - Q) X|^2 = tr((W - Q) H (W - Q)^T).
+/// H is the Hessian of the squared output error of every row of W, each token's error weighted by its size:
+/// |(W - Q) X|^2 = tr((W - Q) H (W - Q)^T).
 package final class InputStatistics {
     /// K: input features.
     package let channels: Int
     /// Calibration tokens that went in.
     package private(set) var tokens = 0
+    /// Every token is divided by its norm to this power before it is counted. The residual stream, which the next norm
+    /// divides by its size, cares for errors relative to a token's own size, and tokens with giant activations (the
+    /// first of a text) would otherwise drown the others. Ratio of perplexity on WikiText-2 with 0.5, 0.7:
+    /// Qwen2.5-Coder-1.5B 1.26, 1.20; SmolLM2-135M 1.485, 1.492.
+    private static let compression: Float = 0.7
     /// (K, K), symmetric; only the upper triangle of tiles is kept up to date before `finish`.
     package let hessian: UnsafeMutablePointer<Float>
 
@@ -28,12 +35,21 @@ package final class InputStatistics {
 
     /// Adds the inputs of `count` tokens, (count, K) row-major.
     package func add(_ inputs: UnsafePointer<Float>, count: Int, blas: BLAS, pool: ThreadPool) {
+        let scaled = UnsafeMutablePointer<Float>.allocate(capacity: count * channels)
+        defer { scaled.deallocate() }
+        pool.run(count: count) { token in
+            let x = inputs + token * channels
+            var square: Float = 0
+            for k in 0..<channels { square += x[k] * x[k] }
+            let factor = square > 0 ? powf(square, -0.5 * Self.compression) : 0
+            for k in 0..<channels { scaled[token * channels + k] = factor * x[k] }
+        }
         let tiles = (channels + Self.tile - 1) / Self.tile
         let pairs = (0..<tiles).flatMap { i in (i..<tiles).map { j in (i, j) } }
         pool.run(count: pairs.count) { index in
             let (i, j) = (pairs[index].0 * Self.tile, pairs[index].1 * Self.tile)
             blas.multiply(
-                inputs + i, transposeA: true, lda: channels, inputs + j, ldb: channels,
+                scaled + i, transposeA: true, lda: channels, scaled + j, ldb: channels,
                 into: hessian + i * channels + j, ldc: channels,
                 m: min(Self.tile, channels - i), n: min(Self.tile, channels - j), k: count, beta: 1)
         }
@@ -47,6 +63,6 @@ package final class InputStatistics {
         }
     }
 
-    /// The mean square of channel `k` over the tokens.
+    /// The mean square of channel `k` over the compressed tokens.
     package func meanSquare(_ k: Int) -> Float { hessian[k * channels + k] / Float(max(tokens, 1)) }
 }

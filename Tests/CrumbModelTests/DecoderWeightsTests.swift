@@ -96,7 +96,7 @@ private struct MemoryCheckpoint: Checkpoint {
     @Test(arguments: [
         (
             5, StorageType.f32, [8, 9],
-            "model.layers.0.self_attn.q_proj is (8, 9), but the configuration asks for (8, 8)"
+            "memory: model.layers.0.self_attn.q_proj is (8, 9), but the configuration asks for (8, 8)"
         ),
         (5, .f32, [64], "memory: model.layers.0.self_attn.q_proj.weight has shape [64], but a matrix belongs there"),
         (5, .i8, [8, 8], "memory: model.layers.0.self_attn.q_proj.weight is stored as i8, which is no weight type"),

@@ -52,7 +52,7 @@ struct SyntheticLayer {
                 rows: layer.n, columns: layer.k, segments: segments, fourBitChannels: fourBit,
                 outliersPerTile: outliers))
         let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
-        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
+        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, shrinkage: 0, blas: blas)
         let quantizer = MatrixQuantizer(
             settings: QuantizerSettings(method: method), blas: blas, pool: threads ?? pool)
         let source = MatrixQuantizer.Source(name: "w", weights: layer.weights, shape: shape)
@@ -105,7 +105,7 @@ struct SyntheticLayer {
         let shape = try #require(
             crumb_packed_shape(rows: 250, columns: 128, segments: 1, fourBitChannels: 64, outliersPerTile: 2))
         let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
-        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
+        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, shrinkage: 0, blas: blas)
         let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
         var tiny = layer.weights.map { $0 * 1e-4 }
         for index in 0..<128 { tiny[index] = 0 }
@@ -135,7 +135,7 @@ struct SyntheticLayer {
         let shape = try #require(
             crumb_packed_shape(rows: 32, columns: 64, segments: 1, fourBitChannels: 0, outliersPerTile: 0))
         let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
-        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, blas: blas)
+        let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, shrinkage: 0, blas: blas)
         let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
         let error = #expect(throws: QuantizationError.self) {
             try quantizer.quantize(
