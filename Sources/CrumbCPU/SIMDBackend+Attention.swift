@@ -17,7 +17,7 @@ extension SIMDBackend {
 
     /// Rotates q and k of token `index` of a run and writes its k and v to the cache.
     private func rotateAndAppend(
-        _ step: AttentionStep, _ run: Batch.Run, _ index: Int, _ rotary: UnsafePointer<Float>
+        _ step: AttentionStep, _ run: AttentionStep.Run, _ index: Int, _ rotary: UnsafePointer<Float>
     ) {
         let d = step.headDim
         let position = run.start + index
@@ -72,7 +72,7 @@ extension SIMDBackend {
     }
 
     /// Decode: one job for each sequence, head and stretch of its context; then the stretches are put together.
-    private func attendSingles(_ step: AttentionStep, _ runs: [Batch.Run], into output: FloatMatrix) {
+    private func attendSingles(_ step: AttentionStep, _ runs: [AttentionStep.Run], into output: FloatMatrix) {
         let (d, width) = (step.headDim, Self.splitPositions)
         let group = step.heads / step.keyValueHeads
         // Stretches start at multiples of their width, so that a sequence's result is the same in any company.

@@ -13,7 +13,7 @@ extension SIMDBackend {
     /// Query rows of a job, about: scores of 96 x 256 and accumulators of 96 x 128 numbers fit in the L2 cache.
     private static let jobRows = 96
 
-    func attendBlocks(_ step: AttentionStep, _ run: Batch.Run, into output: FloatMatrix) {
+    func attendBlocks(_ step: AttentionStep, _ run: AttentionStep.Run, into output: FloatMatrix) {
         let group = step.heads / step.keyValueHeads
         let block = min(run.count, max(Self.jobRows / group, 8))
         let blocks = (run.count + block - 1) / block
@@ -49,7 +49,7 @@ extension SIMDBackend {
 
     private struct QueryBlock {
         private let step: AttentionStep
-        private let run: Batch.Run
+        private let run: AttentionStep.Run
         private let queries: Range<Int>
         private let firstHead: Int
         private let group: Int
@@ -65,7 +65,7 @@ extension SIMDBackend {
         private let kernelScratch: UnsafeMutableRawPointer
 
         init(
-            _ step: AttentionStep, _ run: Batch.Run, keyValueHead: Int, _ queries: Range<Int>, _ layout: Layout,
+            _ step: AttentionStep, _ run: AttentionStep.Run, keyValueHead: Int, _ queries: Range<Int>, _ layout: Layout,
             _ scratch: UnsafeMutableRawPointer
         ) {
             self.step = step

@@ -40,7 +40,7 @@ package struct BatchSampling {
 
     /// One sequence in the making.
     private struct Lane {
-        let cache: KVCache
+        let cache: any SequenceCache
         var sampler: Sampler
         var random: RandomSource
         var tokens: [Int32]
@@ -68,10 +68,10 @@ package struct BatchSampling {
     /// - Throws: `EngineError` for numbers out of range or broken logits; `ModelError` when there is no memory; what
     ///   `isCancelled` throws.
     package func draw(
-        _ forward: DecoderForward, starts: Starts, pool: ThreadPool,
+        _ decoder: any Decoder, starts: Starts, pool: ThreadPool,
         isCancelled: (_ fraction: Double) throws -> Bool = { _ in false }
     ) throws -> [[Int32]]? {
-        let longest = forward.configuration.maxPositionEmbeddings
+        let longest = decoder.configuration.maxPositionEmbeddings
         guard (1...4096).contains(sequences), (1...longest).contains(tokens) else {
             throw EngineError(
                 "\(sequences) sequences of \(tokens) tokens cannot be drawn: sequences go from 1 to 4096, tokens from 1 to "
@@ -82,7 +82,7 @@ package struct BatchSampling {
             var options = SamplingOptions.ancestral(seed: random.next())
             options.temperature = temperature
             var lane = Lane(
-                cache: try KVCache(forward.configuration, capacity: tokens), sampler: try Sampler(options),
+                cache: try decoder.makeCache(capacity: tokens), sampler: try Sampler(options),
                 random: random, tokens: [])
             lane.start(starts)
             return lane
@@ -90,7 +90,7 @@ package struct BatchSampling {
         for step in 1..<max(tokens, 1) {
             if try isCancelled(Double(step) / Double(tokens)) { return nil }
             let batch = try Batch(lanes.map { ($0.cache, [$0.tokens[step - 1]], .last) })
-            let logits = try forward.logits(for: batch)
+            let logits = try decoder.logits(for: batch)
             lanes.withUnsafeMutableBufferPointer { lanes in
                 let lanes = lanes
                 pool.run(count: lanes.count) { index in
@@ -126,7 +126,7 @@ extension LoadedModel {
         isCancelled: (_ fraction: Double) -> Bool = { _ in false }
     ) throws -> [[Int32]]? {
         try BatchSampling(sequences: sequences, tokens: tokens, seed: seed, temperature: temperature)
-            .draw(forward, starts: sequenceStarts, pool: pool) { fraction in
+            .draw(decoder, starts: sequenceStarts, pool: pool) { fraction in
                 try checkpoint.checkUnchanged()
                 return isCancelled(fraction)
             }

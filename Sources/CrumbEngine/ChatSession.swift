@@ -24,7 +24,7 @@ package final class ChatSession {
         messages = system.map { [Self.message("system", $0)] } ?? []
         let longest = model.configuration.maxPositionEmbeddings
         timeline = try DecoderTimeline(
-            model.forward,
+            model.decoder,
             capacity: try model.checkedContext(contextLength) ?? min(longest, Self.defaultContext))
     }
 

@@ -10,7 +10,10 @@ package final class LoadedModel {
     package let checkpoint: any Checkpoint
     /// nil where the model is not quantized by Crumb.
     package let quantization: QuantizationConfiguration?
+    /// The weights as they lie on disk, on the CPU.
     package let forward: DecoderForward
+    /// What the model is run with: `forward` itself, or the same weights on a GPU.
+    package let decoder: any Decoder
     package let pool: ThreadPool
     package let tokenizer: Tokenizer
     /// nil where the checkpoint has none.
@@ -21,12 +24,14 @@ package final class LoadedModel {
 
     init(
         checkpoint: any Checkpoint, quantization: QuantizationConfiguration?, forward: DecoderForward,
+        decoder: any Decoder,
         pool: ThreadPool, tokenizer: Tokenizer, chatTemplate: ChatTemplate?, endTokens: Set<Int32>,
         samplingDefaults: SamplingOptions
     ) {
         self.checkpoint = checkpoint
         self.quantization = quantization
         self.forward = forward
+        self.decoder = decoder
         self.pool = pool
         self.tokenizer = tokenizer
         self.chatTemplate = chatTemplate

@@ -56,7 +56,8 @@ package struct ModelLoader {
         let vocabulary = try VocabularySource(checkpoint)
         let tokenizer = try vocabulary.tokenizer(within: configuration.vocabSize)
         let model = LoadedModel(
-            checkpoint: checkpoint, quantization: quantization, forward: forward, pool: pool, tokenizer: tokenizer,
+            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: forward, pool: pool,
+            tokenizer: tokenizer,
             chatTemplate: try vocabulary.chatTemplate.map { try ChatTemplate(source: $0) },
             endTokens: try vocabulary.endTokens(tokenizer, checkpoint: checkpoint, configuration: configuration),
             samplingDefaults: try SamplingOptions(

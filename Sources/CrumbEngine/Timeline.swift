@@ -56,19 +56,19 @@ extension Timeline {
 /// A timeline over a decoder and a cache of its keys and values.
 package final class DecoderTimeline: Timeline {
     package private(set) var tokens: [Int32] = []
-    package let forward: DecoderForward
-    package let cache: KVCache
+    package let decoder: any Decoder
+    package let cache: any SequenceCache
 
     /// - Throws: `ModelError` when there is no memory for a cache of `capacity` positions.
-    package init(_ forward: DecoderForward, capacity: Int) throws {
-        self.forward = forward
-        cache = try KVCache(forward.configuration, capacity: capacity)
+    package init(_ decoder: any Decoder, capacity: Int) throws {
+        self.decoder = decoder
+        cache = try decoder.makeCache(capacity: capacity)
     }
 
     package var capacity: Int { cache.capacity }
 
     package func append(_ tokens: [Int32]) throws -> UnsafeMutableBufferPointer<Float> {
-        let logits = try forward.logits(for: Batch(tokens, cache: cache, logits: .last))
+        let logits = try decoder.logits(for: Batch(tokens, cache: cache, logits: .last))
         self.tokens.append(contentsOf: tokens)
         return UnsafeMutableBufferPointer(start: logits.row(0), count: logits.columns)
     }

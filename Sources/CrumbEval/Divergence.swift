@@ -19,7 +19,7 @@ package struct Divergence: Sendable {
     ///
     /// - Throws: `EvaluationError` where the vocabularies differ in size, a token is outside them, or a logit is not finite.
     package static func measure(
-        source: DecoderForward, quantized: DecoderForward, windows: EvaluationWindows, pool: ThreadPool,
+        source: any Decoder, quantized: any Decoder, windows: EvaluationWindows, pool: ThreadPool,
         progress: (EvaluationProgress) throws -> Void = { _ in }
     ) throws -> Divergence {
         let sizes = (source.configuration.vocabSize, quantized.configuration.vocabSize)
@@ -48,13 +48,13 @@ package struct Divergence: Sendable {
                             perplexity: result.quantized.afterWindows.last))
                 }
                 let start = clock.now
-                let sourceHidden = try sourcePass.run(inputs[block])
+                try sourcePass.run(inputs[block])
                 let middle = clock.now
                 try report(step: 1)
-                let quantizedHidden = try quantizedPass.run(inputs[block])
+                try quantizedPass.run(inputs[block])
                 for rows in WindowPass.countedRows(of: block, in: windows) {
-                    let p = sourcePass.logits(sourceHidden, rows: rows)
-                    let q = quantizedPass.logits(quantizedHidden, rows: rows)
+                    let p = try sourcePass.logits(rows: rows)
+                    let q = try quantizedPass.logits(rows: rows)
                     let comparisons = pool.map(count: rows.count) { row in
                         Comparison(
                             LogProbabilities(p.values(row)), LogProbabilities(q.values(row)),

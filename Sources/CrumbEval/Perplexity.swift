@@ -23,22 +23,22 @@ package struct Perplexity: Sendable {
     /// - Parameter progress: Called after each block of tokens.
     /// - Throws: `EvaluationError` where a logit is not finite or a token is outside the vocabulary.
     package static func measure(
-        _ forward: DecoderForward, windows: EvaluationWindows, pool: ThreadPool,
+        _ decoder: any Decoder, windows: EvaluationWindows, pool: ThreadPool,
         progress: (EvaluationProgress) throws -> Void = { _ in }
     ) throws -> Perplexity {
-        try windows.check(vocabulary: forward.configuration.vocabSize)
+        try windows.check(vocabulary: decoder.configuration.vocabSize)
         let clock = ContinuousClock()
         let start = clock.now
         var result = Perplexity()
-        let pass = try WindowPass(forward, context: windows.context)
+        let pass = try WindowPass(decoder, context: windows.context)
         let blocks = WindowPass.blocks(of: windows.context)
         for window in 0..<windows.count {
             let inputs = windows.inputs(window)
             pass.begin()
             for (index, block) in blocks.enumerated() {
-                let hidden = try pass.run(inputs[block])
+                try pass.run(inputs[block])
                 for rows in WindowPass.countedRows(of: block, in: windows) {
-                    let logits = pass.logits(hidden, rows: rows)
+                    let logits = try pass.logits(rows: rows)
                     let losses = pool.map(count: rows.count) { row in
                         let target = windows.target(window, at: block.lowerBound + rows.lowerBound + row)
                         return -LogProbabilities(logits.values(row))[Int(target)]

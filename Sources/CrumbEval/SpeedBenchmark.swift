@@ -57,10 +57,10 @@ package struct SpeedBenchmark: Sendable {
     ///     share of the repetitions done.
     /// - Throws: `EvaluationError` for options out of range; `ModelError` when there is no memory for a cache.
     package static func measure(
-        _ forward: DecoderForward, beginning: Int32?, pool: ThreadPool, options: Options = Options(),
+        _ decoder: any Decoder, beginning: Int32?, pool: ThreadPool, options: Options = Options(),
         progress: (_ next: String, _ fraction: Double) throws -> Void = { _, _ in }
     ) throws -> SpeedBenchmark {
-        let limit = forward.configuration.maxPositionEmbeddings
+        let limit = decoder.configuration.maxPositionEmbeddings
         guard options.promptTokens >= 0, options.generatedTokens >= 0, options.repetitions >= 1,
             max(options.promptTokens, options.generatedTokens) <= limit
         else {
@@ -70,7 +70,7 @@ package struct SpeedBenchmark: Sendable {
                     + "repetitions from 1")
         }
         var random = RandomSource(seed: 0)
-        let vocabulary = forward.configuration.vocabSize
+        let vocabulary = decoder.configuration.vocabSize
         func tokens(_ count: Int) -> [Int32] {
             var tokens = (0..<count).map { _ in Int32(random.integer(below: vocabulary)) }
             if let beginning, count > 0 { tokens[0] = beginning }
@@ -91,7 +91,7 @@ package struct SpeedBenchmark: Sendable {
         let bandwidth = ReadBandwidth.bytesPerSecond(pool: pool, bufferBytes: options.bandwidthBytes)
         var results: [Result] = []
         for test in tests {
-            let timeline = try DecoderTimeline(forward, capacity: test.tokens)
+            let timeline = try DecoderTimeline(decoder, capacity: test.tokens)
             var speeds = RunningMean()
             for repetition in 0...options.repetitions {
                 try report(test.name)
@@ -101,8 +101,8 @@ package struct SpeedBenchmark: Sendable {
             }
             results.append(
                 Result(
-                    test: test.name, backend: forward.backend.name, threads: pool.threadCount, tokensPerSecond: speeds,
-                    bytesPerToken: test.isDecode ? bytesPerToken(forward, timeline.cache, tokens: test.tokens) : nil))
+                    test: test.name, backend: decoder.name, threads: pool.threadCount, tokensPerSecond: speeds,
+                    bytesPerToken: test.isDecode ? bytesPerToken(decoder, timeline.cache, tokens: test.tokens) : nil))
         }
         return SpeedBenchmark(results: results, readBytesPerSecond: bandwidth)
     }
@@ -125,9 +125,8 @@ package struct SpeedBenchmark: Sendable {
         }
     }
 
-    private static func bytesPerToken(_ forward: DecoderForward, _ cache: KVCache, tokens: Int) -> Double {
-        // Keys and values of all layers; the token at position p reads p + 1 rows.
-        let row = 2 * cache.layers * cache.rowBytes
-        return Double(forward.weights.bytesPerToken) + Double(row) * Double(tokens + 1) / 2
+    private static func bytesPerToken(_ decoder: any Decoder, _ cache: any SequenceCache, tokens: Int) -> Double {
+        // The token at position p reads p + 1 keys and values.
+        Double(decoder.bytesPerToken) + Double(cache.positionBytes) * Double(tokens + 1) / 2
     }
 }

@@ -9,24 +9,24 @@ final class WindowPass {
     /// Rows of logits that exist at once: 128 rows of a vocabulary of 150,000 are 77 MB.
     static let logitRows = 128
 
-    private let forward: DecoderForward
-    private let cache: KVCache
+    private let decoder: any Decoder
+    private let cache: any SequenceCache
 
-    init(_ forward: DecoderForward, context: Int) throws {
-        self.forward = forward
-        cache = try KVCache(forward.configuration, capacity: context)
+    init(_ decoder: any Decoder, context: Int) throws {
+        self.decoder = decoder
+        cache = try decoder.makeCache(capacity: context)
     }
 
     /// Forgets the window before.
     func begin() { cache.truncate(to: 0) }
 
-    /// The residual stream of the next block, valid until the next one.
-    func run(_ block: ArraySlice<Int32>) throws -> FloatMatrix {
-        try forward.hiddenStates(for: Batch(Array(block), cache: cache, logits: .none))
+    /// Takes in the next block.
+    func run(_ block: ArraySlice<Int32>) throws {
+        try decoder.run(Batch(Array(block), cache: cache, logits: .none))
     }
 
-    /// The logits of some rows of a block, valid until the next call.
-    func logits(_ hidden: FloatMatrix, rows: Range<Int>) -> FloatMatrix { forward.logits(hidden.slice(rows: rows)) }
+    /// The logits of some rows of the last block, valid until the next call.
+    func logits(rows: Range<Int>) throws -> FloatMatrix { try decoder.logits(rows: rows) }
 
     /// The counted rows of the block of tokens `block` of a window, in runs of at most `logitRows`; rows count from the
     /// block's beginning.

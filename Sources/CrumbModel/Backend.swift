@@ -32,8 +32,27 @@ package protocol Backend: AnyObject {
 
 /// The arguments of one layer's attention.
 package struct AttentionStep {
+    /// One sequence's part of the batch, with its cache in host memory.
+    package struct Run {
+        package let cache: KVCache
+        /// The batch row of its first token.
+        package let firstRow: Int
+        /// Tokens.
+        package let count: Int
+        /// The position of its first token in the sequence.
+        package let start: Int
+
+        package init(_ run: Batch.Run) {
+            guard let cache = run.cache as? KVCache else {
+                preconditionFailure("a sequence cached on another device in a batch for the CPU")
+            }
+            self.cache = cache
+            (firstRow, count, start) = (run.firstRow, run.count, run.start)
+        }
+    }
+
     package let layer: Int
-    package let runs: [Batch.Run]
+    package let runs: [Run]
     /// (M, (heads + 2 x keyValueHeads) x headDim): queries, keys, values. Overwritten by rotation.
     package let queriesKeysValues: FloatMatrix
     package let heads: Int
@@ -49,7 +68,7 @@ package struct AttentionStep {
         window: Int, rotary: RotaryTable
     ) {
         self.layer = layer
-        self.runs = runs
+        self.runs = runs.map(Run.init)
         self.queriesKeysValues = queriesKeysValues
         self.heads = heads
         self.keyValueHeads = keyValueHeads

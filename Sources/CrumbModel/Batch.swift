@@ -5,7 +5,7 @@
 package struct Batch {
     /// One sequence's part of a batch.
     package struct Run {
-        package let cache: KVCache
+        package let cache: any SequenceCache
         /// The batch row of its first token.
         package let firstRow: Int
         /// Tokens.
@@ -33,7 +33,7 @@ package struct Batch {
     package let positionLimit: Int
 
     /// - Throws: `ModelError` when a sequence would outgrow its cache.
-    package init(_ sequences: [(cache: KVCache, tokens: [Int32], logits: Logits)]) throws(ModelError) {
+    package init(_ sequences: [(cache: any SequenceCache, tokens: [Int32], logits: Logits)]) throws(ModelError) {
         var tokens: [Int32] = []
         var runs: [Run] = []
         var logitRows: [Int] = []
@@ -66,7 +66,7 @@ package struct Batch {
     }
 
     /// A batch of one sequence.
-    package init(_ tokens: [Int32], cache: KVCache, logits: Logits = .last) throws(ModelError) {
+    package init(_ tokens: [Int32], cache: any SequenceCache, logits: Logits = .last) throws(ModelError) {
         try self.init([(cache, tokens, logits)])
     }
 }

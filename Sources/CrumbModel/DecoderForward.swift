@@ -2,13 +2,15 @@
 ///
 /// `logits` and `hiddenStates` run all layers. The stages of a block can also be called one by one on the caller's
 /// matrices, as a calibration does that replaces weights between them. One caller at a time.
-package final class DecoderForward {
+package final class DecoderForward: Decoder {
     package let configuration: ModelConfiguration
     package let backend: any Backend
     /// Layer weights may be replaced between calls.
     package var weights: DecoderWeights
 
     private let rotary: RotaryTable
+    /// The residual stream of the batch that was run last.
+    private var lastHidden: FloatMatrix?
     private let hiddenBuffer = FloatBuffer()
     private let normedBuffer = FloatBuffer()
     private let projectedBuffer = FloatBuffer()
@@ -22,12 +24,22 @@ package final class DecoderForward {
         rotary = RotaryTable(configuration)
     }
 
+    package var name: String { backend.name }
+    package var bytesPerToken: Int { weights.bytesPerToken }
+
+    package func makeCache(capacity: Int) throws -> any SequenceCache {
+        try KVCache(configuration, capacity: capacity)
+    }
+
     // MARK: whole passes
 
-    /// Runs all layers and the head for the batch's `logitRows`, and counts the tokens in their caches.
-    ///
-    /// - Returns: (logitRows, vocabSize), valid until the next call.
-    /// - Throws: `ModelError` for a token outside the vocabulary.
+    package func run(_ batch: Batch) throws(ModelError) { lastHidden = try hiddenStates(for: batch) }
+
+    package func logits(rows: Range<Int>) -> FloatMatrix {
+        guard let lastHidden else { preconditionFailure("logits of a batch that was never run") }
+        return logits(lastHidden.slice(rows: rows))
+    }
+
     package func logits(for batch: Batch) throws(ModelError) -> FloatMatrix {
         let hidden = try hiddenStates(for: batch)
         // The wanted rows move to the front; they ascend, so no row is overwritten before it is read.

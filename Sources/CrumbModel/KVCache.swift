@@ -1,11 +1,10 @@
 import Glibc
 
-/// The keys and values of one sequence's tokens, for every layer.
+/// The keys and values of one sequence's tokens in host memory, for every layer.
 ///
 /// Each layer has K and V as (capacity, numKeyValueHeads x headDim), row-major: one row per position. Memory is
-/// reserved for the whole capacity; the system backs a page when it is first written. The cache counts the tokens whose
-/// forward pass is complete; a pass writes behind that count and then calls `advance`.
-package final class KVCache {
+/// reserved for the whole capacity; the system backs a page when it is first written.
+package final class KVCache: SequenceCache {
     package enum Element: Sendable {
         case half, float
 
@@ -13,12 +12,10 @@ package final class KVCache {
     }
 
     package let element: Element
-    /// Positions there is room for.
     package let capacity: Int
     package let layers: Int
     /// Numbers in one row: key-value heads x headDim.
     package let rowCount: Int
-    /// Tokens that have been through the whole model.
     package private(set) var length = 0
 
     private let memory: UnsafeMutableRawPointer
@@ -64,6 +61,8 @@ package final class KVCache {
     /// Bytes reserved for all layers.
     package var byteCount: Int { 2 * layers * matrixBytes }
 
+    package var positionBytes: Int { 2 * layers * rowBytes }
+
     /// Bytes of one position's K (or V) row.
     package var rowBytes: Int { rowCount * element.byteCount }
 
@@ -76,13 +75,11 @@ package final class KVCache {
     /// V of a layer, (capacity, rowCount) of `element`.
     package func values(_ layer: Int) -> UnsafeMutableRawPointer { keys(layer) + matrixBytes }
 
-    /// Counts `count` more tokens as complete, which a forward pass has just written in every layer.
     package func advance(by count: Int) {
         precondition(count >= 0 && length + count <= capacity, "\(length) + \(count) of \(capacity) positions")
         length += count
     }
 
-    /// Forgets the tokens from `length` on; later passes overwrite them.
     package func truncate(to length: Int) {
         precondition(length >= 0 && length <= self.length, "\(length) of \(self.length) tokens")
         self.length = length

@@ -64,6 +64,7 @@ func largestDifference(_ result: [Float], _ expected: [Float]) -> Float {
 
 /// The same weights turned into fp32, as the vectors' fp32 run had them.
 private struct SinglePrecision: WeightSource {
+    let path = "memory"
     let base: CheckpointWeights
 
     func storage(_ name: String) throws -> LinearWeight.Storage {

@@ -17,6 +17,7 @@ func tinyDecoder(seed: UInt64, vocabulary: Int = 50) throws -> DecoderForward {
 }
 
 private struct RandomWeights: WeightSource {
+    let path = "memory"
     let configuration: ModelConfiguration
     let seed: UInt64
 

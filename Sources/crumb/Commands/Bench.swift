@@ -55,7 +55,7 @@ struct Bench: Verb {
         let pool = engine.pool()
         let model = try engine.load(model, pool: pool)
         let benchmark = try SpeedBenchmark.measure(
-            model.forward, beginning: model.beginningToken, pool: pool,
+            model.decoder, beginning: model.beginningToken, pool: pool,
             options: SpeedBenchmark.Options(
                 promptTokens: promptTokens, generatedTokens: generatedTokens, repetitions: runs)
         ) { next, fraction in

@@ -80,11 +80,11 @@ struct Eval: Verb {
             console.show(Console.Progress(label: label, fraction: progress.fraction))
         }
         guard let source else {
-            let result = try Perplexity.measure(model.forward, windows: windows, pool: pool, progress: report)
+            let result = try Perplexity.measure(model.decoder, windows: windows, pool: pool, progress: report)
             return EvaluationReport(windows: windows, model: result).outcome
         }
         let result = try Divergence.measure(
-            source: source.forward, quantized: model.forward, windows: windows, pool: pool, progress: report)
+            source: source.decoder, quantized: model.decoder, windows: windows, pool: pool, progress: report)
         return EvaluationReport(windows: windows, model: result.quantized, divergence: result).outcome
     }
 }
