@@ -5,7 +5,7 @@ SWIFT ?= swift
 CRUMB := .build/release/crumb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint format bench fuzz docs clean
+.PHONY: help setup build kernels demo test lint format bench fuzz docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ setup: ## install what a fresh Debian 12 lacks (quick when all is there)
 
 build: setup ## build the program, .build/release/crumb
 	$(SWIFT) build -c release --product crumb
+
+kernels: setup ## compile the GPU kernels into the program (nvcc comes from PyPI)
+	Scripts/kernels
+	Scripts/check-kernels
 
 demo: build ## fetch SmolLM2-135M, quantize it, let it answer (under 8 minutes on 2 cores)
 	Scripts/demo $(CRUMB)
