@@ -5,7 +5,7 @@ SWIFT ?= swift
 CRUMB := .build/release/crumb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build kernels demo test lint format bench fuzz docs clean
+.PHONY: help setup build kernels demo test lint format bench fuzz docs dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ fuzz: setup ## fuzz every reader, 10 minutes each (SECONDS_EACH=600)
 
 docs: ## check that every link of the documents leads somewhere
 	Scripts/check-docs
+
+dist: kernels ## make a tarball with one program that runs on any Linux with glibc 2.35 or later
+	Scripts/dist
 
 clean: ## remove what was built; fetched models stay
 	rm -rf .build .build-*

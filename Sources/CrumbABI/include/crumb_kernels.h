@@ -47,8 +47,13 @@ enum {
     CRUMB_MATVEC_STAGE_BYTES = 4096, // 16 rows x 256 bytes
     // Candidates that the sampler sorts in shared memory; more take a slower way with the same result.
     CRUMB_SAMPLE_CANDIDATES = 2048,
-    // Threads of a block of packed_matvec_*, and blocks of its grid at most: one for each multiprocessor.
-    CRUMB_PACKED_THREADS = 256,
+    // Threads of a block of packed_matvec_*: eight warps for the codes, one for outliers and norm. Slots of each warp's
+    // ring: codes of up to four tiles, their scale codes, row scales. Not tuned yet.
+    CRUMB_PACKED_THREADS = 288,
+    CRUMB_PACKED_DEPTH = 6,
+    CRUMB_PACKED_SLOT_BYTES = 2048 + 128 + 64,
+    CRUMB_PACKED_ITEM_TILES = 4,
+    CRUMB_PACKED_HEAD_BYTES = 384,
     // A ring entry's token where a logit was NaN or infinite.
     CRUMB_TOKEN_BROKEN = -1,
 };
@@ -223,7 +228,12 @@ typedef struct {
 // One packed matrix of a product. Up to three share an input and its order (q, k, v; gate, up).
 typedef struct {
     crumb_packed_shape shape;
-    uint32_t first_feature;              // of its rows in the output of packed_matvec_store_*
+    uint32_t first_feature; // of its rows in the output of packed_matvec_store_*
+    // Runs of up to CRUMB_PACKED_ITEM_TILES code tiles: of the 4-bit region, and of a whole record. The first row tile
+    // among those of all parts. crumb_packed_matvec_plan() fills these in.
+    uint32_t items4;
+    uint32_t record_items;
+    uint32_t first_unit;
     CRUMB_DEVICE(const uint8_t) records; // [segments][row tiles][record_bytes]
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
 } crumb_packed_part;
@@ -238,15 +248,19 @@ typedef struct {
 typedef struct {
     crumb_packed_part parts[3];
     uint32_t part_count;
+    // Units (row tiles of all parts, or of gate and up together) of a block, and how many blocks have one more;
+    // crumb_packed_matvec_plan() fills these in.
+    uint32_t block_units;
+    uint32_t long_blocks;
     uint32_t tokens;                    // M
     uint32_t positions;                 // of the input: segments x segment_channels
     uint32_t columns;                   // K: features that the squares are the mean of
     CRUMB_DEVICE(const uint16_t) input; // fp16 [M][positions], permuted
     CRUMB_DEVICE(const float) squares;  // [square_count][M]: sums of squares of the stream; null: no norm
-    uint32_t square_count;
-    float epsilon;
     CRUMB_DEVICE(void) output;
     CRUMB_DEVICE(const uint16_t) places; // silu: [N], the place of a feature in the output; null: its own
+    uint32_t square_count;
+    float epsilon;
     uint32_t output_stride;
     uint32_t next_positions;
     CRUMB_DEVICE(uint16_t) next_input;        // residual: fp16 [M][next_positions]; null: none wanted
@@ -284,6 +298,42 @@ static inline uint64_t crumb_matvec_shared_bytes(
         + (uint64_t)tokens * (2 * padded + 64 + padded / 8);
 }
 
+// Units of a product: row tiles of all parts, or, `paired` (SiLU), of gate and up together.
+static inline uint32_t crumb_packed_units(const crumb_packed_matvec_args *args, int paired) {
+    uint32_t units = 0;
+    for (uint32_t p = 0; p < args->part_count; p++) {
+        if (p == 0 || !paired) units += args->parts[p].shape.row_tiles;
+    }
+    return units;
+}
+
+// Fills in what a launch of packed_matvec_* on `blocks` blocks (at most units) needs to cut the work. Returns its dynamic
+// shared memory: rings, sums of every warp for each row tile of a block, outliers' sums and entries. `tokens` is the
+// kernel's M.
+static inline uint64_t crumb_packed_matvec_plan(
+    crumb_packed_matvec_args *args, uint32_t tokens, uint32_t blocks, int paired) {
+    const uint32_t warps = CRUMB_PACKED_THREADS / 32 - 1, item = CRUMB_PACKED_ITEM_TILES;
+    uint32_t units = 0;
+    uint64_t record = 0;
+    for (uint32_t p = 0; p < args->part_count; p++) {
+        crumb_packed_part *part = args->parts + p;
+        const crumb_packed_shape *s = &part->shape;
+        uint32_t tiles4 = s->four_bit_channels / CRUMB_TILE4_CHANNELS;
+        uint32_t tiles2 = (s->segment_channels - s->four_bit_channels) / CRUMB_TILE2_CHANNELS;
+        part->items4 = (tiles4 + item - 1) / item;
+        part->record_items = part->items4 + (tiles2 + item - 1) / item;
+        part->first_unit = paired ? 0 : units;
+        if (p == 0 || !paired) units += s->row_tiles;
+        uint64_t bytes = ((uint64_t)tiles2 * s->outliers_per_tile * 4 + 15) / 16 * 16 * s->segments;
+        if (bytes > record) record = bytes;
+    }
+    args->block_units = units / blocks;
+    args->long_blocks = units % blocks;
+    uint64_t slots = (uint64_t)((units + blocks - 1) / blocks) * (paired ? args->part_count : 1);
+    return CRUMB_PACKED_HEAD_BYTES + (uint64_t)warps * CRUMB_PACKED_DEPTH * CRUMB_PACKED_SLOT_BYTES +
+           slots * ((uint64_t)(warps + 1) * tokens * CRUMB_TILE_ROWS * 4 + record);
+}
+
 CRUMB_STATIC_ASSERT(sizeof(crumb_embed_args) == 48, "crumb_embed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_rmsnorm_args) == 48, "crumb_rmsnorm_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_kv_layer) == 24, "crumb_kv_layer");
@@ -298,8 +348,8 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_matvec_args) == 136, "crumb_matvec_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_argmax_args) == 72, "crumb_argmax_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_sample_args) == 88, "crumb_sample_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 72, "crumb_packed_part");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_matvec_args) == 312, "crumb_packed_matvec_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 88, "crumb_packed_part");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_matvec_args) == 368, "crumb_packed_matvec_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif

@@ -1,0 +1,266 @@
+// Checks and times packed_matvec_* on random matrices: packed_bench check | packed_bench time
+//
+// nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I Kernels -I Sources/CrumbABI/include packed_bench.cu
+#include "packed_matvec.cu"
+
+#include <cuda_runtime.h>
+
+#include "packed_reference.h"
+
+#define CHECK(call) \
+    do { \
+        cudaError_t status = (call); \
+        if (status != cudaSuccess) { \
+            std::printf("%s:%d %s: %s\n", __FILE__, __LINE__, #call, cudaGetErrorString(status)); \
+            std::exit(1); \
+        } \
+    } while (0)
+
+static __device__ uint32_t scrambled(uint64_t v) {
+    v ^= v >> 31, v *= 0x7fb5d329728ea185ull, v ^= v >> 27, v *= 0x81dadef4bc2dd44dull, v ^= v >> 33;
+    return static_cast<uint32_t>(v);
+}
+
+// Codes and scale codes random in every record; row scales and outliers from a few templates.
+static __global__ void fill_records(
+    uint32_t *to, const uint32_t *templates, uint32_t count, uint32_t record_words, uint32_t random_words, size_t words,
+    uint64_t seed) {
+    for (size_t i = blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x; i < words;
+         i += static_cast<size_t>(gridDim.x) * blockDim.x) {
+        uint32_t record = static_cast<uint32_t>(i / record_words), word = static_cast<uint32_t>(i % record_words);
+        to[i] = word < random_words ? scrambled(i + (seed << 40)) : templates[record % count * record_words + word];
+    }
+}
+
+static uint8_t *random_matrix(const crumb_packed_shape &s, uint64_t seed) {
+    std::vector<uint8_t> templates = record_templates(s, seed, 7);
+    uint8_t *from, *to;
+    CHECK(cudaMalloc(&from, templates.size()));
+    CHECK(cudaMalloc(&to, matrix_bytes(s)));
+    CHECK(cudaMemcpy(from, templates.data(), templates.size(), cudaMemcpyHostToDevice));
+    fill_records<<<1024, 256>>>(
+        reinterpret_cast<uint32_t *>(to), reinterpret_cast<uint32_t *>(from), 7, s.record_bytes / 4,
+        s.row_scales_offset / 4, matrix_bytes(s) / 4, seed);
+    CHECK(cudaDeviceSynchronize());
+    CHECK(cudaFree(from));
+    return to;
+}
+
+using kernel = void (*)(crumb_packed_matvec_args);
+struct variant {
+    const char *name;
+    uint32_t tokens;
+    bool paired;
+    kernel function;
+};
+static const variant variants[] = {
+    {"store", 1, false, packed_matvec_store_m1},       {"store", 2, false, packed_matvec_store_m2},
+    {"store", 4, false, packed_matvec_store_m4},       {"store", 8, false, packed_matvec_store_m8},
+    {"residual", 1, false, packed_matvec_residual_m1}, {"silu", 1, true, packed_matvec_silu_m1},
+    {"residual", 8, false, packed_matvec_residual_m8}, {"silu", 8, true, packed_matvec_silu_m8},
+};
+
+static int multiprocessors;
+
+static void launch(const variant &v, crumb_packed_matvec_args args, cudaStream_t stream, bool dependent) {
+    uint32_t units = crumb_packed_units(&args, v.paired);
+    uint32_t blocks = std::min<uint32_t>(units, multiprocessors);
+    uint64_t bytes = crumb_packed_matvec_plan(&args, v.tokens, blocks, v.paired);
+    CHECK(cudaFuncSetAttribute(v.function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t configuration = {};
+    configuration.gridDim = blocks, configuration.blockDim = CRUMB_PACKED_THREADS;
+    configuration.dynamicSmemBytes = bytes, configuration.stream = stream;
+    configuration.attrs = &attribute, configuration.numAttrs = dependent ? 1 : 0;
+    CHECK(cudaLaunchKernelEx(&configuration, v.function, args));
+}
+
+static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, float magnitude) {
+    static uint64_t seed = 1;
+    const uint32_t positions = s.segments * s.segment_channels, n = s.rows;
+    uint8_t *matrix = random_matrix(s, seed++), *other = v.paired ? random_matrix(s, seed++) : nullptr;
+    std::mt19937 generator(static_cast<uint32_t>(seed));
+    std::normal_distribution<float> normal(0, magnitude);
+    std::vector<half> x(tokens * positions);
+    std::vector<float> values(x.size());
+    for (size_t i = 0; i < x.size(); i++) {
+        x[i] = __float2half(normal(generator) * (generator() % 500 == 0 ? 40 : 1)), values[i] = __half2float(x[i]);
+    }
+    uint8_t *input;
+    uint32_t *output;
+    CHECK(cudaMalloc(&input, x.size() * 2));
+    CHECK(cudaMemcpy(input, x.data(), x.size() * 2, cudaMemcpyHostToDevice));
+    CHECK(cudaMalloc(&output, size_t(tokens) * n * 4));
+    crumb_packed_matvec_args args = {};
+    args.part_count = v.paired ? 2 : 1, args.tokens = tokens, args.positions = positions, args.columns = s.columns;
+    args.parts[0].shape = args.parts[1].shape = s, args.parts[0].records = matrix, args.parts[1].records = other;
+    args.input = reinterpret_cast<uint16_t *>(input), args.output = output, args.output_stride = n;
+    auto product = [&](uint8_t *from) {
+        std::vector<uint8_t> host(matrix_bytes(s));
+        CHECK(cudaMemcpy(host.data(), from, host.size(), cudaMemcpyDeviceToHost));
+        return reference(s, host, values, tokens);
+    };
+    std::vector<double> expected = product(matrix), up = v.paired ? product(other) : std::vector<double>();
+    std::vector<uint32_t> got[2];
+    for (std::vector<uint32_t> &result : got) {
+        CHECK(cudaMemset(
+            output, v.function == packed_matvec_residual_m1 || v.function == packed_matvec_residual_m8 ? 0 : 0xFF,
+            size_t(tokens) * n * 4));
+        launch(v, args, 0, false);
+        CHECK(cudaDeviceSynchronize());
+        result.resize(size_t(tokens) * n);
+        CHECK(cudaMemcpy(result.data(), output, result.size() * 4, cudaMemcpyDeviceToHost));
+    }
+    double error = 0, power = 0, worst = 0;
+    for (size_t i = 0; i < expected.size(); i++) {
+        double want = expected[i], have;
+        if (v.paired) {
+            want = std::min(std::max(want / (1 + std::exp(-want)) * up[i], -65504.0), 65504.0);
+            have = __half2float(reinterpret_cast<half *>(got[0].data())[i]);
+        } else {
+            have = reinterpret_cast<float *>(got[0].data())[i];
+        }
+        error += (have - want) * (have - want), power += want * want, worst = std::max(worst, std::fabs(have - want));
+    }
+    bool same = got[0] == got[1], good = error / power <= 5e-6 && same;
+    std::printf(
+        "%s %s N %u S %u P %u F %u out %u M %u/%u x~%g: NSE %.2e, worst %g%s\n", good ? "ok  " : "FAIL", v.name, n,
+        s.segments, s.segment_channels, s.four_bit_channels, s.outliers_per_tile, tokens, v.tokens, magnitude,
+        error / power, worst, same ? "" : " NOT THE SAME TWICE");
+    CHECK(cudaFree(matrix));
+    if (other) CHECK(cudaFree(other));
+    CHECK(cudaFree(input));
+    CHECK(cudaFree(output));
+    return good ? 0 : 1;
+}
+
+static int check() {
+    int failures = 0;
+    for (const variant &v : variants) {
+        for (uint32_t tokens = v.tokens == 1 ? 1 : v.tokens / 2 + 1; tokens <= v.tokens; tokens++) {
+            failures += check_one(v, make_shape(37, 1, 576, 192, 4), tokens, 1);
+            failures += check_one(v, make_shape(1001, 2, 736, 224, 3), tokens, 0.01f);
+            failures += check_one(v, make_shape(513, 8, 1376, 352, 5), tokens, 1e-4f);
+            failures += check_one(v, make_shape(1536, 1, 1536, 0, 4), tokens, 1);
+            failures += check_one(v, make_shape(1536, 1, 1536, 1536, 0), tokens, 100);
+        }
+        failures += check_one(v, make_shape(4096, 1, 4096, 1408, 4), v.tokens, 1);
+        failures += check_one(v, make_shape(4096, 8, 1376, 480, 4), v.tokens, 1);
+    }
+    std::printf("%d failures\n", failures);
+    return failures;
+}
+
+// Microseconds a node of a graph of many: median over replays.
+template <class Record> static double time_graph(cudaStream_t stream, int nodes, Record record) {
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+    for (int i = 0; i < nodes; i++) record(i);
+    CHECK(cudaStreamEndCapture(stream, &graph));
+    CHECK(cudaGraphInstantiate(&exec, graph, 0));
+    cudaEvent_t begin, end;
+    CHECK(cudaEventCreate(&begin));
+    CHECK(cudaEventCreate(&end));
+    std::vector<double> times;
+    for (int replay = 0; replay < 14; replay++) {
+        CHECK(cudaEventRecord(begin, stream));
+        CHECK(cudaGraphLaunch(exec, stream));
+        CHECK(cudaEventRecord(end, stream));
+        CHECK(cudaEventSynchronize(end));
+        float milliseconds;
+        CHECK(cudaEventElapsedTime(&milliseconds, begin, end));
+        if (replay >= 3) times.push_back(1000.0 * milliseconds / nodes);
+    }
+    std::sort(times.begin(), times.end());
+    CHECK(cudaGraphExecDestroy(exec));
+    CHECK(cudaGraphDestroy(graph));
+    return times[times.size() / 2];
+}
+
+// Reads bytes with 16-byte loads, four in flight a thread, and nothing else.
+static __global__ void read_only(const uint4 *from, size_t count, uint32_t *sink) {
+    size_t stride = static_cast<size_t>(gridDim.x) * blockDim.x;
+    uint32_t sum = 0;
+    for (size_t i = blockIdx.x * static_cast<size_t>(blockDim.x) + threadIdx.x; i < count; i += 4 * stride) {
+        uint4 v[4];
+#pragma unroll
+        for (int k = 0; k < 4; k++) v[k] = i + k * stride < count ? __ldcs(from + i + k * stride) : uint4{};
+#pragma unroll
+        for (int k = 0; k < 4; k++) sum += v[k].x ^ v[k].y ^ v[k].z ^ v[k].w;
+    }
+    if (sum == 0x12345678) *sink = sum;
+}
+
+struct timed_shape {
+    const char *name;
+    crumb_packed_shape shape;
+    double target; // microseconds at M = 1
+    bool paired;
+};
+
+static void time_all() {
+    cudaStream_t stream;
+    CHECK(cudaStreamCreate(&stream));
+    uint32_t *sink, *output;
+    uint8_t *input;
+    CHECK(cudaMalloc(&sink, 4));
+    CHECK(cudaMalloc(&output, 8 * 22016 * 4));
+    std::vector<half> x(8 * 11264);
+    std::mt19937 generator(3);
+    std::normal_distribution<float> normal(0, 1);
+    for (half &h : x) h = __float2half(normal(generator));
+    CHECK(cudaMalloc(&input, x.size() * 2));
+    CHECK(cudaMemcpy(input, x.data(), x.size() * 2, cudaMemcpyHostToDevice));
+    const timed_shape shapes[] = {
+        {"qkv", make_shape(12288, 1, 4096, 1408, 4), 7.3, false},
+        {"o", make_shape(4096, 8, 512, 192, 4), 3.8, false},
+        {"gate+up", make_shape(11008, 1, 4096, 1408, 4), 10.8, true},
+        {"down", make_shape(4096, 8, 1376, 480, 4), 6.8, false},
+    };
+    for (const timed_shape &t : shapes) {
+        size_t bytes = matrix_bytes(t.shape) * (t.paired ? 2 : 1);
+        std::vector<uint8_t *> copies(std::max<size_t>(4, 300000000 / bytes) * (t.paired ? 2 : 1));
+        for (size_t i = 0; i < copies.size(); i++) copies[i] = random_matrix(t.shape, i + 100);
+        int nodes = std::max(40, (int)copies.size());
+        double read = 1e9;
+        for (int blocks : {1, 2, 4, 8}) {
+            read = std::min(read, time_graph(stream, nodes, [&](int i) {
+                                const uint4 *from = reinterpret_cast<const uint4 *>(copies[i % copies.size()]);
+                                read_only<<<multiprocessors * blocks, 256, 0, stream>>>(
+                                    from, matrix_bytes(t.shape) / 16, sink);
+                            }));
+        }
+        std::printf(
+            "%-8s %6.2f MB, %.3f bits; read only %.2f us%s, target %.1f us\n", t.name, bytes * 1e-6,
+            matrix_bytes(t.shape) * 8.0 / t.shape.rows / t.shape.columns, read, t.paired ? " (one of two)" : "",
+            t.target);
+        for (const variant &v : variants) {
+            if (v.paired != t.paired) continue;
+            crumb_packed_matvec_args args = {};
+            args.part_count = t.paired ? 2 : 1, args.tokens = v.tokens, args.columns = t.shape.columns;
+            args.positions = t.shape.segments * t.shape.segment_channels;
+            args.parts[0].shape = args.parts[1].shape = t.shape;
+            args.input = reinterpret_cast<uint16_t *>(input), args.output = output, args.output_stride = t.shape.rows;
+            double us[2];
+            for (int dependent = 0; dependent < 2; dependent++) {
+                us[dependent] = time_graph(stream, nodes, [&](int i) {
+                    args.parts[0].records = copies[i * args.part_count % copies.size()];
+                    args.parts[1].records = copies[(i * args.part_count + 1) % copies.size()];
+                    launch(v, args, stream, dependent);
+                });
+            }
+            std::printf("  %-8s M %u  %6.2f us, dependent launch %6.2f us\n", v.name, v.tokens, us[0], us[1]);
+        }
+        for (uint8_t *copy : copies) CHECK(cudaFree(copy));
+        std::fflush(stdout);
+    }
+}
+
+int main(int count, char **arguments) {
+    CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
+    if (count > 1 && std::strcmp(arguments[1], "check") == 0) return check() ? 1 : 0;
+    time_all();
+}
