@@ -23,10 +23,11 @@ kernels: setup ## compile the GPU kernels into the program (nvcc comes from PyPI
 demo: build ## fetch SmolLM2-135M, quantize it, let it answer (under 8 minutes on 2 cores)
 	Scripts/demo $(CRUMB)
 
-test: setup ## fetch SmolLM2, run every test and the commands of the README
+test: kernels ## fetch SmolLM2, compile the kernels, run every test and the commands of the README
 	@Scripts/fetch-models smollm2 >/dev/null || { [ $$? -eq 3 ] && echo "test: goes on without SmolLM2's tests." >&2; }
 	$(SWIFT) build -c release --build-tests
 	$(SWIFT) test -c release --skip-build
+	Kernels/lab/emulated/run.sh "$$(Scripts/cuda-tools)/include"
 	Scripts/test-readme
 
 lint: setup ## check format, imports, words, scripts and links; changes nothing

@@ -63,9 +63,13 @@ let rooms: [Room] = [
     Room("CrumbQuant", .swift, ["ABI", "BLAS", "Packed", "Tensor", "Threads"]),
     Room("CrumbModel", .swift, ["Formats", "JSON", "Packed", "Tensor"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
+    Room("CrumbGPU", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
     Room(
         "CrumbEngine", .swift,
-        ["ABI", "CPU", "Digest", "Formats", "JSON", "Model", "Packed", "Template", "Tensor", "Threads", "Tokenizer"],
+        [
+            "ABI", "CPU", "CUDA", "Digest", "Formats", "GPU", "JSON", "Model", "Packed", "Template", "Tensor",
+            "Threads", "Tokenizer",
+        ],
         [logging]),
     Room("CrumbEval", .swift, ["Engine", "Model", "SIMD", "Tensor", "Threads"]),
     Room(
@@ -117,6 +121,10 @@ let package = Package(
         tests("CrumbQuant", ["ABI", "BLAS", "Packed", "Threads"]),
         tests("CrumbModel", ["Formats", "JSON", "Tensor"]),
         tests("CrumbCPU", ["ABI", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"]),
+        tests(
+            "CrumbGPU",
+            ["ABI", "CPU", "CUDA", "CUDATypes", "Engine", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"],
+            [logging]),
         tests(
             "CrumbEngine",
             ["ABI", "Digest", "Formats", "JSON", "Model", "Packed", "Template", "Tensor", "Threads", "Tokenizer"],

@@ -132,13 +132,16 @@ package struct GenerationLoop {
         sampler.observe(prompt)
 
         let decodeStart = clock.now
-        var logits = prefilled.logits
+        var ahead: (any TokenRun)?
+        defer { try? ahead?.stop() }
+        // The first token is chosen here, the others by the decoder where it can.
+        var chosen: Int32?
         while true {
             if let maxTokens = options.maxTokens, result.tokens.count >= maxTokens {
                 result.finish = .maxTokens
                 break
             }
-            let token = try sampler.next(logits)
+            let token = try chosen ?? sampler.next(prefilled.logits)
             if endTokens.contains(token), !options.ignoresEnd {
                 result.finish = .endOfText
                 break
@@ -160,9 +163,11 @@ package struct GenerationLoop {
             }
             if isCancelled() { break }
             if (result.decodeSteps + 1).isMultiple(of: Self.stepsBetweenChecks) { try checkWeights() }
-            logits = try timeline.append([token])
+            if chosen == nil { ahead = try timeline.runAhead(from: token, choice: sampler.choice) }
+            chosen = try ahead?.next() ?? sampler.next(timeline.append([token]))
             result.decodeSteps += 1
         }
+        try ahead?.stop()
         result.decodeSeconds = decodeStart.duration(to: clock.now).seconds
         if result.finish != .stopString {
             let (text, stopped) = stops.push(decoder.finish())

@@ -88,7 +88,7 @@ extension LoadedModel {
             // One position more than needed, so that a prompt that just fits is not refused.
             capacity = min(limit, prompt.count + max(maxTokens, 0) + 1)
         }
-        let timeline = try DecoderTimeline(forward, capacity: max(capacity, 1))
+        let timeline = try DecoderTimeline(decoder, capacity: max(capacity, 1))
         return try generate(prompt, on: timeline, options: options, isCancelled: isCancelled, onText: onText)
     }
 

@@ -7,7 +7,7 @@ package import CrumbThreads
 import CrumbTokenizer
 package import Logging
 
-/// Where the arithmetic of a model is done.
+/// How the arithmetic of a model is done on the CPU.
 package enum BackendChoice: String, Sendable, CaseIterable {
     /// The fastest one that this machine has.
     case automatic = "auto"
@@ -20,16 +20,21 @@ package enum BackendChoice: String, Sendable, CaseIterable {
 /// Opens a model: a GGUF file, a Hugging Face folder or a folder that `crumb quantize` wrote.
 package struct ModelLoader {
     package var backend: BackendChoice
+    package var device: DeviceChoice
     /// Whether the files of a quantized folder are compared with their digests first.
     package var verifiesDigests: Bool
     package var pool: ThreadPool
     package var logger: Logger
 
-    /// - Parameter pool: The threads of the backend; models that are compared can share them.
+    /// - Parameters:
+    ///   - device: What `LoadedModel.decoder` runs on.
+    ///   - pool: The threads of the backend; models that are compared can share them.
     package init(
-        backend: BackendChoice = .automatic, verifiesDigests: Bool = false, pool: ThreadPool, logger: Logger
+        backend: BackendChoice = .automatic, device: DeviceChoice = .cpu, verifiesDigests: Bool = false,
+        pool: ThreadPool, logger: Logger
     ) {
         self.backend = backend
+        self.device = device
         self.verifiesDigests = verifiesDigests
         self.pool = pool
         self.logger = logger
@@ -38,7 +43,7 @@ package struct ModelLoader {
     /// Opens and checks a model. Weights stay where they lie on disk and are mapped.
     ///
     /// - Throws: one sentence that names the file, the place and the numbers: `FormatError`, `JSONError`, `ModelError`,
-    ///   `TokenizerError` or `EngineError`.
+    ///   `TokenizerError` or `EngineError`; `CUDAError` where a GPU was asked for and cannot be used.
     package func load(_ path: String) throws -> LoadedModel {
         let clock = ContinuousClock()
         let start = clock.now
@@ -55,8 +60,12 @@ package struct ModelLoader {
 
         let vocabulary = try VocabularySource(checkpoint)
         let tokenizer = try vocabulary.tokenizer(within: configuration.vocabSize)
+        let chosen = try DeviceDecoder(choice: device, pool: pool, logger: logger)
+            .choose(forward, wantsCPU: backend != .automatic)
+        // The weights were read through the mapping while they were copied.
+        if chosen.decoder !== forward { try checkpoint.checkUnchanged() }
         let model = LoadedModel(
-            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: forward, pool: pool,
+            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: chosen.decoder, pool: pool,
             tokenizer: tokenizer,
             chatTemplate: try vocabulary.chatTemplate.map { try ChatTemplate(source: $0) },
             endTokens: try vocabulary.endTokens(tokenizer, checkpoint: checkpoint, configuration: configuration),
@@ -67,8 +76,9 @@ package struct ModelLoader {
             "model loaded",
             metadata: [
                 "path": "\(path)", "format": "\(model.formatName)", "architecture": "\(configuration.modelType)",
-                "layers": "\(configuration.numHiddenLayers)", "device": "CPU", "backend": "\(forward.backend.name)",
-                "threads": "\(pool.threadCount)", "seconds": "\(start.duration(to: clock.now).seconds)",
+                "layers": "\(configuration.numHiddenLayers)", "device": "\(chosen.device)",
+                "backend": "\(chosen.path)", "threads": "\(pool.threadCount)",
+                "seconds": "\(start.duration(to: clock.now).seconds)",
             ])
         return model
     }

@@ -25,6 +25,9 @@ package struct RandomSource: Sendable, RandomNumberGenerator {
         self.init(seed: offset &+ UInt64(truncatingIfNeeded: stream) &* 0x9E37_79B9_7F4A_7C15)
     }
 
+    /// The four words of the state, for a device that goes on drawing.
+    package var words: [UInt64] { [state.0, state.1, state.2, state.3] }
+
     package mutating func next() -> UInt64 {
         let result = Self.rotated(state.1 &* 5, 7) &* 9
         let shifted = state.1 << 17

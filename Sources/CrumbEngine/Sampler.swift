@@ -1,3 +1,4 @@
+package import CrumbModel
 import Glibc
 
 /// Chooses the next token from logits.
@@ -33,6 +34,13 @@ package struct Sampler: Sendable {
         package var token: Int32
         /// A logit after penalty and temperature, then a probability.
         package var weight: Double
+    }
+
+    /// The choice of the tokens after those seen so far, for a decoder that makes it by itself.
+    package var choice: TokenChoice {
+        TokenChoice(
+            temperature: options.temperature, topK: options.topK, topP: options.topP, minP: options.minP,
+            repetitionPenalty: options.repetitionPenalty, random: random.words, seen: seen)
     }
 
     /// Counts `tokens` as seen, for the repetition penalty.

@@ -17,6 +17,23 @@ package protocol Timeline: AnyObject {
 
     /// Forgets the tokens from `count` on.
     func truncate(to count: Int)
+
+    /// Goes on from `token`, which was chosen already but not taken in, without the caller's choosing.
+    ///
+    /// - Returns: nil where the caller must choose from logits.
+    func runAhead(from token: Int32, choice: TokenChoice) throws -> (any TokenRun)?
+}
+
+/// Tokens that are chosen and taken in ahead of their reader.
+package protocol TokenRun: AnyObject {
+    /// Takes in the last token, and gives the one chosen after it. There must be room.
+    func next() throws -> Int32
+    /// Comes before anything else happens to the timeline.
+    func stop() throws
+}
+
+extension Timeline {
+    package func runAhead(from token: Int32, choice: TokenChoice) throws -> (any TokenRun)? { nil }
 }
 
 extension Timeline {
@@ -76,5 +93,32 @@ package final class DecoderTimeline: Timeline {
     package func truncate(to count: Int) {
         cache.truncate(to: count)
         tokens.removeLast(tokens.count - count)
+    }
+
+    package func runAhead(from token: Int32, choice: TokenChoice) throws -> (any TokenRun)? {
+        guard let decoder = decoder as? any RunAheadDecoder else { return nil }
+        let sequence = RunAheadSequence(cache: cache, token: token, choice: choice)
+        return try decoder.runAhead([sequence]).map { Run(self, $0, token: token) }
+    }
+
+    private final class Run: TokenRun {
+        private let timeline: DecoderTimeline
+        private let steps: any RunAhead
+        private var token: Int32
+
+        init(_ timeline: DecoderTimeline, _ steps: any RunAhead, token: Int32) {
+            self.timeline = timeline
+            self.steps = steps
+            self.token = token
+        }
+
+        func next() throws -> Int32 {
+            let chosen = try steps.next()
+            timeline.tokens.append(token)
+            token = chosen[0]
+            return token
+        }
+
+        func stop() throws { try steps.stop() }
     }
 }

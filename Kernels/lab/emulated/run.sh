@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the packed products on a CPU, one fiber a CUDA thread: indices and protocols, without a GPU. $1: CUDA's headers.
 set -e
+headers=$(realpath "$1")
 cd "$(dirname "$0")"
 build=$(mktemp -d)
 trap 'rm -r "$build"' EXIT
@@ -8,6 +9,6 @@ mkdir "$build/include"
 cp ../../include/*.cuh "$build/include/"
 cp mma.cuh "$build/include/"
 cp ../../packed_matvec.cu "$build/"
-c++ -std=c++17 -O1 -g -w '-DCRUMB_DEVICE(type)=type *' -I"$1" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
+c++ -std=c++17 -O1 -g -w '-DCRUMB_DEVICE(type)=type *' -I"$headers" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
     check.cc -o "$build/check" -lpthread
 "$build/check"

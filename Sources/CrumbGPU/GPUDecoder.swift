@@ -1,0 +1,174 @@
+import CrumbABI
+package import CrumbCUDA
+package import CrumbModel
+import CrumbPacked
+
+/// Takes tokens through a model on one card. One caller at a time.
+///
+/// What a pass launches stands in the extensions: `+Layers` the order of things, `+Linear` the products, `+Attention`,
+/// `+Logits` the head. Everything runs in one stream; the host waits only for logits.
+package final class GPUDecoder: Decoder {
+    package let configuration: ModelConfiguration
+    package let device: Device
+    package let name: String
+    package let bytesPerToken: Int
+    /// How products are made, for logs: "packed codes, cuBLAS 130100 from 65 tokens on".
+    package let pathName: String
+
+    let stream: Stream
+    let kernels: StepKernels
+    let blas: Library?
+    /// Tokens of a packed product's launch: 8, or fewer where a matrix's sums do not fit the shared memory; 0 where there
+    /// are no packed products.
+    let packedWidth: Int
+    let uploaded: UploadedWeights
+    /// For passes of up to `stepRows` tokens, and for recorded steps: its addresses never change.
+    let step: Workspace
+    /// For longer ones; grows.
+    private var long: Workspace?
+    /// What the last pass left for the head.
+    var last: (workspace: Workspace, rows: Int)?
+    let logitsMemory: LogitsMemory
+    /// Recorded decode steps.
+    var graphs: [StepGraph.Key: StepGraph] = [:]
+    private var choices: ChoiceMemory?
+    /// fp16 rows of a packed matrix, for cuBLAS.
+    let scratch: DeviceBuffer<UInt16>
+
+    /// Tokens of a pass in the small workspace: decode steps of as many sequences.
+    package static let stepRows = 64
+    /// Tokens up to which packed products are made eight tokens at a time, before turning matrices into fp16 for cuBLAS
+    /// is better: at 2.85 bits eight passes over the codes read as much as one over fp16. Not tuned yet.
+    package static let packedTokens = stepRows
+    /// Tokens of a long pass that memory is planned for.
+    package static let plannedRows = 512
+
+    /// cuBLAS in the decoder's stream.
+    final class Library {
+        let handle: CuBLAS
+        init(_ handle: consuming CuBLAS) { self.handle = handle }
+    }
+
+    var weights: DeviceWeights { uploaded.places }
+
+    /// - Parameters:
+    ///   - stream: The weights' own.
+    ///   - blas: nil where there is no cuBLAS; long passes are then made eight tokens at a time.
+    /// - Throws: `ModelError` for a model that the kernels do not serve; `CUDAError`.
+    package init(
+        _ configuration: ModelConfiguration, _ uploaded: UploadedWeights, library: KernelLibrary,
+        blas table: CuBLASTable?, stream: consuming Stream
+    ) throws {
+        try Self.check(configuration)
+        let device = stream.device
+        let kernels = try StepKernels(library, configuration)
+        let blas = try table.map { Library(try CuBLAS($0, on: stream)) }
+        let width = kernels.packed.map { PackedLaunch.width(uploaded.places, $0, device.info) } ?? 0
+        let limits = Workspace.Limits(
+            multiprocessors: device.info.multiprocessors, hasClusters: kernels.attentionDecodeCluster != nil,
+            usesPacked: width > 0)
+        self.configuration = configuration
+        packedWidth = width
+        self.uploaded = uploaded
+        self.device = device
+        self.kernels = kernels
+        self.blas = blas
+        step = try Workspace(
+            rows: Self.stepRows, configuration, uploaded.places, limits: limits, in: stream)
+        logitsMemory = LogitsMemory(columns: configuration.vocabSize)
+        scratch = try DeviceBuffer(
+            count: blas == nil ? 0 : DequantizeSlices.elements(uploaded.places), on: device,
+            for: "matrices as fp16")
+        bytesPerToken = uploaded.places.bytesPerToken
+        name = "\(device.label), \(library.images.target(for: device.info.capability)?.name ?? "no image")"
+        pathName = Self.pathName(uploaded.places, packedWidth: width, blas)
+        self.stream = stream
+        try checkRoutes()
+    }
+
+    package func makeCache(capacity: Int) throws -> any SequenceCache { try makeCaches(1, capacity: capacity)[0] }
+
+    /// Room for several sequences' keys and values side by side, so that one launch attends for all of them.
+    package func makeCaches(_ count: Int, capacity: Int) throws -> [DeviceCache] {
+        let arena = try CacheArena(configuration, slots: count, capacity: capacity, on: device)
+        return (0..<count).map { DeviceCache(arena, slot: $0) }
+    }
+
+    package func run(_ batch: Batch) throws {
+        for token in batch.tokens where token < 0 || Int(token) >= configuration.vocabSize {
+            throw ModelError("token \(token) is outside the vocabulary of \(configuration.vocabSize) tokens")
+        }
+        let workspace = try workspace(rows: batch.count)
+        let segments = PassSegment.segments(of: batch)
+        try upload(batch, to: workspace)
+        try encode(
+            Pass(
+                workspace: workspace, rows: batch.count, segments: segments, tokens: workspace.tokens.address,
+                positions: workspace.positions.address, slots: workspace.slots.address, limit: batch.positionLimit))
+        last = (workspace, batch.count)
+        for run in batch.runs { run.cache.advance(by: run.count) }
+    }
+
+    private func upload(_ batch: Batch, to workspace: Workspace) throws(CUDAError) {
+        var positions: [Int32] = []
+        var slots: [Int32] = []
+        for run in batch.runs {
+            positions += (run.start..<run.start + run.count).map { Int32($0) }
+            let slot = (run.cache as? DeviceCache)?.slot ?? 0
+            slots += [Int32](repeating: Int32(slot), count: run.count)
+        }
+        try copy(batch.tokens, to: workspace.tokens)
+        try copy(positions, to: workspace.positions)
+        try copy(slots, to: workspace.slots)
+    }
+
+    /// Copies an array to the beginning of a window.
+    func copy<Element: BitwiseCopyable>(_ elements: [Element], to view: DeviceView<Element>) throws(CUDAError) {
+        try elements.withUnsafeBufferPointer { elements throws(CUDAError) in
+            try stream.copy(elements, to: view[0..<elements.count])
+        }
+    }
+
+    /// Memory for the choice of tokens, made when it is first wanted.
+    func choiceMemory() throws(CUDAError) -> ChoiceMemory {
+        if let choices { return choices }
+        let made = try ChoiceMemory(rows: Self.stepRows, vocabulary: configuration.vocabSize, in: stream)
+        choices = made
+        return made
+    }
+
+    /// The memory for a pass of `rows` tokens.
+    private func workspace(rows: Int) throws(CUDAError) -> Workspace {
+        if rows <= Self.stepRows { return step }
+        if let long, long.rows >= rows { return long }
+        // What is there goes first, so that both need not fit.
+        last = nil
+        long = nil
+        let grown = try Workspace(
+            rows: max(rows, Self.plannedRows), configuration, weights, limits: longLimits, in: stream)
+        long = grown
+        return grown
+    }
+
+    private var longLimits: Workspace.Limits {
+        Workspace.Limits(
+            multiprocessors: device.info.multiprocessors, hasClusters: kernels.attentionDecodeCluster != nil,
+            usesPacked: packedWidth > 0 && blas == nil)
+    }
+}
+
+extension DeviceWeights {
+    /// Bytes of weights that a decode step reads: all layers and the head.
+    package var bytesPerToken: Int {
+        let headBytes =
+            head.rows * head.columns * head.bits / 8 + (head.scales == 0 ? 0 : head.rows * head.columns / 16)
+        return layers.reduce(headBytes) { sum, layer in
+            InputRole.allCases.reduce(sum) { sum, role in
+                switch layer[role].storage {
+                case .packed(let parts, _): parts.reduce(sum) { $0 + $1.shape.byteCount }
+                case .half: sum + 2 * layer[role].rows * layer[role].columns
+                }
+            }
+        }
+    }
+}
