@@ -63,7 +63,7 @@ let rooms: [Room] = [
     Room("CrumbQuant", .swift, ["ABI", "BLAS", "Packed", "Tensor", "Threads"]),
     Room("CrumbModel", .swift, ["Formats", "JSON", "Packed", "Tensor"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
-    Room("CrumbGPU", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
+    Room("CrumbGPU", .swift, ["ABI", "CPU", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
     Room(
         "CrumbEngine", .swift,
         [
@@ -71,7 +71,7 @@ let rooms: [Room] = [
             "Threads", "Tokenizer",
         ],
         [logging]),
-    Room("CrumbEval", .swift, ["Engine", "Model", "SIMD", "Tensor", "Threads"]),
+    Room("CrumbEval", .swift, ["CUDA", "Engine", "GPU", "Model", "SIMD", "Tensor", "Threads"]),
     Room(
         "CrumbPipeline", .swift,
         [
@@ -82,8 +82,8 @@ let rooms: [Room] = [
     Room(
         "crumb", .program,
         [
-            "ABI", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Pipeline", "Quant", "Report", "Tensor",
-            "Threads", "Tokenizer",
+            "ABI", "CUDA", "Engine", "Eval", "Formats", "GPU", "JSON", "Model", "Packed", "Pipeline", "Quant", "Report",
+            "Tensor", "Threads", "Tokenizer",
         ],
         [logging, .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 ]
@@ -123,7 +123,10 @@ let package = Package(
         tests("CrumbCPU", ["ABI", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"]),
         tests(
             "CrumbGPU",
-            ["ABI", "CPU", "CUDA", "CUDATypes", "Engine", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"],
+            [
+                "ABI", "CPU", "CUDA", "CUDATypes", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Tensor",
+                "Threads",
+            ],
             [logging]),
         tests(
             "CrumbEngine",

@@ -16,6 +16,9 @@ package struct CuBLASTable: Sendable {
     package let gemmEx: GEMM
     package let getStatusString: @convention(c) (Status) -> UnsafePointer<CChar>?
 
+    /// The file that was loaded; nil where that is unknown.
+    package var file: String? { SharedLibrary.file(of: unsafeBitCast(create, to: UnsafeRawPointer.self)) }
+
     /// The releases whose functions have these forms.
     private static let releases = ["13", "12"]
 

@@ -43,6 +43,11 @@ package struct Driver: Sendable {
         deviceCount = Int(count)
     }
 
+    /// The driver's own file; nil where that is unknown.
+    package var file: String? {
+        SharedLibrary.file(of: unsafeBitCast(table.initialize, to: UnsafeRawPointer.self))
+    }
+
     /// What there is to know about card `index`; needs no memory on it.
     package func info(of index: Int) throws(CUDAError) -> DeviceInfo {
         let number = try ordinal(of: index)

@@ -58,6 +58,9 @@ package struct NVML: Sendable {
             ? String(decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) : "unknown"
     }
 
+    /// The file that was loaded; nil where that is unknown.
+    package var file: String? { SharedLibrary.file(of: unsafeBitCast(energy, to: UnsafeRawPointer.self)) }
+
     /// One card; every value is nil where the card does not tell.
     package struct Card: @unchecked Sendable {  // the library is safe to call from any thread
         private let library: NVML

@@ -18,6 +18,16 @@ package struct SharedLibrary: @unchecked Sendable {  // the handle is only read
         return nil
     }
 
+    /// The file that a function comes from; nil where that is unknown.
+    static func file(of function: UnsafeRawPointer) -> String? {
+        // Swift's view of the C library lacks dladdr and its Dl_info: four pointers, the file's name first.
+        typealias Ask = @convention(c) (UnsafeRawPointer?, UnsafeMutablePointer<UnsafePointer<CChar>?>?) -> Int32
+        guard let address = dlsym(nil, "dladdr") else { return nil }
+        var information = [UnsafePointer<CChar>?](repeating: nil, count: 4)
+        guard unsafeBitCast(address, to: Ask.self)(function, &information) != 0 else { return nil }
+        return information[0].map { String(cString: $0) }
+    }
+
     /// The address of a function.
     package func address(_ name: String) -> UnsafeMutableRawPointer? { dlsym(handle, name) }
 }

@@ -48,17 +48,9 @@ struct DeviceDecoder {
     }
 
     private func onCard(_ index: Int, _ forward: DecoderForward) throws -> Chosen {
-        let device = try Device(index, driver: Driver.load())
-        let library = try KernelLibrary(on: device)
-        let blas: CuBLASTable?
-        do {
-            blas = try CuBLASTable.load()
-        } catch {
-            logger.info("cuBLAS is not used", metadata: ["reason": "\(error)"])
-            blas = nil
-        }
+        let card = try Card(index, logger: logger)
         let decoder = try GPUDecoder(
-            forward.configuration, weights: forward.weights, library: library, blas: blas, pool: pool)
+            forward.configuration, weights: forward.weights, library: card.library, blas: card.blas, pool: pool)
         return Chosen(decoder: decoder, device: decoder.name, path: decoder.pathName)
     }
 }

@@ -1,9 +1,10 @@
 import CrumbEngine
+import CrumbGPU
 package import CrumbModel
 package import CrumbThreads
 
 /// Speed of prefill and decode, by the rules of llama-bench: random tokens, an empty cache before each repetition, one
-/// unmeasured pass before the first, no sampling.
+/// unmeasured pass before the first, no sampling. A decoder on a GPU chooses tokens there, and is not waited for.
 package struct SpeedBenchmark: Sendable {
     package struct Options: Sendable {
         /// Tokens of the prefill test; 0 leaves it out.
@@ -11,7 +12,7 @@ package struct SpeedBenchmark: Sendable {
         /// Tokens of the decode test; 0 leaves it out.
         package var generatedTokens: Int
         package var repetitions: Int
-        /// Bytes of the buffer that the read bandwidth is measured on; nil takes four times the last-level cache.
+        /// Bytes of the buffer that the read bandwidth is measured on; nil takes enough for the machine's caches.
         package var bandwidthBytes: Int?
 
         package init(
@@ -41,7 +42,10 @@ package struct SpeedBenchmark: Sendable {
     }
 
     package let results: [Result]
-    /// Bytes that the same threads read in a second from a buffer larger than the caches.
+    /// "cpu", or the GPU's number and name.
+    package let device: String
+    package let isOnCard: Bool
+    /// Bytes that the same threads, or the card, read in a second from a buffer larger than the caches.
     package let readBytesPerSecond: Double
 
     /// The share of this machine's read bandwidth that a test used.
@@ -53,9 +57,10 @@ package struct SpeedBenchmark: Sendable {
     ///
     /// - Parameters:
     ///   - beginning: The token that the tokenizer begins texts with, if any.
-    ///   - progress: Called before each repetition, and before the bandwidth is measured, with what is done next and the
-    ///     share of the repetitions done.
-    /// - Throws: `EvaluationError` for options out of range; `ModelError` when there is no memory for a cache.
+    ///   - progress: Called before each repetition (on a GPU before each test), and before the bandwidth is measured, with what is done next and the
+    ///     share of the work done.
+    /// - Throws: `EvaluationError` for options out of range; `ModelError` when there is no memory for a cache;
+    ///   `CUDAError` where a GPU fails.
     package static func measure(
         _ decoder: any Decoder, beginning: Int32?, pool: ThreadPool, options: Options = Options(),
         progress: (_ next: String, _ fraction: Double) throws -> Void = { _, _ in }
@@ -68,6 +73,9 @@ package struct SpeedBenchmark: Sendable {
                 "a benchmark of \(options.promptTokens) prompt and \(options.generatedTokens) generated tokens, "
                     + "\(options.repetitions) times, does not fit: tokens go from 0 to the model's context of \(limit), "
                     + "repetitions from 1")
+        }
+        if let gpu = decoder as? GPUDecoder {
+            return try measure(gpu, threads: pool.threadCount, options: options, progress: progress)
         }
         var random = RandomSource(seed: 0)
         let vocabulary = decoder.configuration.vocabSize
@@ -104,7 +112,8 @@ package struct SpeedBenchmark: Sendable {
                     test: test.name, backend: decoder.name, threads: pool.threadCount, tokensPerSecond: speeds,
                     bytesPerToken: test.isDecode ? bytesPerToken(decoder, timeline.cache, tokens: test.tokens) : nil))
         }
-        return SpeedBenchmark(results: results, readBytesPerSecond: bandwidth)
+        return SpeedBenchmark(
+            results: results, device: DeviceChoice.cpu.description, isOnCard: false, readBytesPerSecond: bandwidth)
     }
 
     private struct Test {

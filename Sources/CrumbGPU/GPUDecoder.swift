@@ -9,11 +9,13 @@ import CrumbPacked
 /// `+Logits` the head. Everything runs in one stream; the host waits only for logits.
 package final class GPUDecoder: Decoder {
     package let configuration: ModelConfiguration
-    package let device: Device
+    package let library: KernelLibrary
     package let name: String
     package let bytesPerToken: Int
     /// How products are made, for logs: "packed codes, cuBLAS 130100 from 65 tokens on".
     package let pathName: String
+
+    package var device: Device { library.device }
 
     let stream: Stream
     let kernels: StepKernels
@@ -70,7 +72,7 @@ package final class GPUDecoder: Decoder {
         self.configuration = configuration
         packedWidth = width
         self.uploaded = uploaded
-        self.device = device
+        self.library = library
         self.kernels = kernels
         self.blas = blas
         step = try Workspace(

@@ -7,8 +7,9 @@ struct Crumb: ParsableCommand {
         abstract: "Shrinks language models to under 3 bits per weight and runs them.",
         discussion: """
             Crumb quantizes the linear layers of a language model to 2, 4 and 16 bits inside each weight \
-            matrix, and runs the result (or the unquantized model) on the CPU. A model is a GGUF file, a \
-            Hugging Face folder, or a folder that `crumb quantize` wrote.
+            matrix, and runs the result (or the unquantized model) on an NVIDIA GPU where there is one, \
+            else on the CPU. A model is a GGUF file, a Hugging Face folder, or a folder that \
+            `crumb quantize` wrote.
 
             A first tour:
               crumb quantize SmolLM2.gguf -o smol
@@ -21,7 +22,8 @@ struct Crumb: ParsableCommand {
 
             Exit codes:
               0    done
-              1    an error; one sentence on standard error says what and where
+              1    an error; one sentence on standard error says what and where, or
+                   `crumb doctor` found a GPU that fails
               3    `crumb verify` found damage
               64   the command line is wrong
               130  interrupted with Ctrl-C; a quantization goes on when called again
@@ -31,6 +33,7 @@ struct Crumb: ParsableCommand {
         version: Crumb.releaseVersion,
         subcommands: [
             Quantize.self, Run.self, Chat.self, Eval.self, Inspect.self, Verify.self, Bench.self,
+            Doctor.self,
         ])
 
     /// What `crumb --version` prints and quantized folders record.

@@ -3,7 +3,7 @@ import CrumbJSON
 import Testing
 
 @Suite struct UsageTests {
-    static let verbs = ["quantize", "run", "chat", "eval", "inspect", "verify", "bench"]
+    static let verbs = ["quantize", "run", "chat", "eval", "inspect", "verify", "bench", "doctor"]
 
     @Test(arguments: verbs) func `the help of a verb has examples and the keys of its JSON`(verb: String) throws {
         let result = try Program.crumb(verb, "--help")
@@ -29,6 +29,15 @@ import Testing
         ["run", "model", "-p", "x", "-n", "0"], ["run", "model", "-p", "x", "--threads", "0"],
         ["eval", "model"], ["eval", "model", "--text", "t", "--context", "2"], ["bench", "model", "--runs", "0"],
         ["verify"], ["inspect", "model", "--verbose", "--quiet"],
+        ["run", "model", "-p", "x", "--device", "gpu"], ["chat", "model", "--device", "cuda:-1"],
+        ["eval", "model", "--text", "t", "--device", "cuda", "--backend", "reference"],
+        ["bench", "model", "--device", "cuda:0", "--backend", "simd"],
+        ["quantize", "m", "-o", "o", "--device", "cuda"],
+        ["bench"], ["bench", "model", "--shape", "llama2-7b"], ["bench", "--shape", "llama9"],
+        ["bench", "model", "--batch", "1"], ["bench", "--shape", "llama2-7b", "--batch", "1,65"],
+        ["bench", "--shape", "llama2-7b", "--batch", "1,,2"], ["bench", "--shape", "llama2-7b", "--weights", "int3"],
+        ["bench", "--shape", "llama2-7b", "--device", "cpu"], ["bench", "--shape", "llama2-7b", "--backend", "simd"],
+        ["doctor", "--device", "cpu"], ["doctor", "model"],
     ]) func `a wrong command line is told apart from an error`(arguments: [String]) throws {
         let result = try Program.start([Program.buildFolder + "/crumb"] + arguments).wait()
         #expect(result.code == 64)

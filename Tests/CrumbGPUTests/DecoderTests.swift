@@ -8,13 +8,10 @@ import Testing
 /// All tests with an emulated card, of which there is one: they run one after another.
 @Suite(.serialized) struct EmulatedCardTests {}
 
-/// fp16 activations against the reference's fp32: a share of the logits' range.
-let bound: Float = 0.004
-
 extension EmulatedCardTests {
     @Suite struct DecoderTests {
         /// One token, a few, more than one packed launch takes, more than the small workspace has, and steps again.
-        private let passes = [1, 3, 8, 13, 70, 1, 1, 2].enumerated().map { randomTokens($1, seed: UInt64($0)) }
+        private let passes = SelfTest.passes
 
         private func check(_ model: SmallModel, hasBLAS: Bool = true, withoutPacked: Bool = false) throws -> GPUDecoder
         {

@@ -2,7 +2,7 @@ import CrumbABI
 import CrumbPacked
 import CrumbTestSupport
 
-/// The kernels of Kernels/random_records.cu.
+/// The kernels of Kernels/random_records.cu and Kernels/read_memory.cu.
 extension EmulatedCard {
     static var random: [Emulation] {
         [
@@ -10,6 +10,11 @@ extension EmulatedCard {
                 let shape = a.shape
                 precondition(grid.x == shape.rowTiles && grid.y == Int(shape.segments))
                 for record in 0..<grid.x * grid.y { randomRecord(a, record, tile: record % grid.x) }
+            },
+            emulate("read_memory", crumb_read_memory_args.self) { a, _ in
+                precondition(a.count % UInt64(CRUMB_READ_BLOCK_BYTES) == 0)
+                _ = DeviceNumbers<UInt8>(a.bytes)[Int(a.count) - 1]
+                state.bytesRead += Int(a.count)
             },
             emulate("random_halves", crumb_random_halves_args.self) { a, _ in
                 var random = SeededGenerator(seed: a.seed)

@@ -5,6 +5,30 @@ import Logging
 
 extension BackendChoice: ExpressibleByArgument {}
 
+/// Where models are run, shared by the verbs that can use a GPU.
+struct DeviceArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "auto: the first GPU that can, else the CPU. cpu. cuda, or cuda:1 and so on: this GPU, or an error that says why not. (default: auto)",
+            valueName: "name"),
+        transform: DeviceArguments.read)
+    var device = DeviceChoice.automatic
+
+    /// The GPU that is meant where only a GPU will do.
+    var index: Int {
+        guard case .cuda(let index) = device else { return 0 }
+        return index
+    }
+
+    @Sendable private static func read(_ text: String) throws -> DeviceChoice {
+        do {
+            return try DeviceChoice(text)
+        } catch {
+            throw ValidationError(ErrorMapping.sentence(for: error))
+        }
+    }
+}
+
 /// How a model is run.
 struct EngineArguments: ParsableArguments {
     @Option(
@@ -14,15 +38,23 @@ struct EngineArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "simd: vector code on the packed codes, all threads. reference: plain 32-bit code, slow, to check it against.",
+            "Of the CPU, which auto of --device then takes. simd: vector code, all threads. reference: plain 32-bit code, slow, to check it against.",
             valueName: "name"))
     var backend = BackendChoice.automatic
+
+    @OptionGroup
+    var place: DeviceArguments
 
     @Flag(help: "Compare a quantized folder's files with their digests before they are used.")
     var verify = false
 
     mutating func validate() throws {
         try validateThreads(threads)
+        if case .cuda = place.device {
+            try require(
+                backend == .automatic,
+                "--backend \(backend.rawValue) is the CPU's and --device \(place.device) is not; leave one out.")
+        }
     }
 
     /// The threads of one command; models that it compares share them.
@@ -31,7 +63,8 @@ struct EngineArguments: ParsableArguments {
     /// Opens a model on these threads.
     func load(_ path: String, pool: ThreadPool) throws -> LoadedModel {
         try ModelLoader(
-            backend: backend, verifiesDigests: verify, pool: pool, logger: Logger(label: "crumb.load")
+            backend: backend, device: place.device, verifiesDigests: verify, pool: pool,
+            logger: Logger(label: "crumb.load")
         ).load(path)
     }
 }

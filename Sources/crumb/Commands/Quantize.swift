@@ -14,7 +14,7 @@ struct Quantize: Verb {
 
             Each linear layer's weights get 2 or 4 bits, and a few outliers 16; which get more is decided \
             by the error they cause on a calibration text. The embedding and the output head are outside \
-            the budget and have options of their own.
+            the budget and have options of their own. All of it is done on the CPU.
 
             Work is kept after every layer. After Ctrl-C or a crash, the same command goes on from there \
             and ends with the same bytes; --no-resume starts afresh.

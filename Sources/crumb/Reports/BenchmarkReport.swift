@@ -14,21 +14,23 @@ struct BenchmarkReport {
 
     private var text: String {
         var table = TextTable([
-            ("model", .left), ("format", .left), ("backend", .left), ("threads", .right), ("test", .left),
-            ("t/s", .right),
-            ("GB/s", .right), ("of read", .right),
+            ("model", .left), ("format", .left), ("device", .left), ("backend", .left), ("threads", .right),
+            ("test", .left),
+            ("t/s", .right), ("GB/s", .right), ("of read", .right),
         ])
         for result in benchmark.results {
             let speed = result.tokensPerSecond
             table.append([
-                name, Figures.bytes(model.totalBytes), result.backend, "\(result.threads)", result.test,
+                name, Figures.bytes(model.totalBytes), benchmark.device, result.backend,
+                benchmark.isOnCard ? "" : "\(result.threads)", result.test,
                 "\(Figures.decimal(speed.mean, places: 2)) ± \(Figures.decimal(speed.deviation, places: 2))",
                 result.bytesPerSecond.map { Figures.decimal($0 / 1e9, places: 2) } ?? "",
                 benchmark.share(of: result).map { Figures.percent($0, places: 0) } ?? "",
             ])
         }
         let memory = Figures.decimal(benchmark.readBytesPerSecond / 1e9, places: 2)
-        return table.markdown() + "\nThese threads read \(memory) GB/s from memory at most.\n"
+        return table.markdown()
+            + "\n\(benchmark.isOnCard ? "This card reads" : "These threads read") \(memory) GB/s from memory at most.\n"
     }
 
     private var name: String {
@@ -47,7 +49,8 @@ struct BenchmarkReport {
 
     private func entry(_ result: SpeedBenchmark.Result) -> JSONValue {
         [
-            "test": .string(result.test), "backend": .string(result.backend), "threads": JSONValue(result.threads),
+            "test": .string(result.test), "device": .string(benchmark.device), "backend": .string(result.backend),
+            "threads": JSONValue(result.threads),
             "tokensPerSecond": JSONValue(result.tokensPerSecond.mean),
             "standardDeviation": JSONValue(result.tokensPerSecond.deviation),
             "runs": JSONValue(result.tokensPerSecond.count),

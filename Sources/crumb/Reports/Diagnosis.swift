@@ -1,0 +1,106 @@
+import CrumbCUDA
+import CrumbEngine
+import CrumbGPU
+import CrumbThreads
+
+/// What `crumb doctor` finds on this machine.
+struct Diagnosis {
+    /// A GPU as the driver describes it.
+    struct Card {
+        let info: DeviceInfo
+        /// nil where the card cannot be opened; `problem` then says why.
+        var freeBytes: Int?
+        /// The kernels that serve it, such as "sm_90a".
+        var image: String?
+        var problem: String?
+    }
+
+    /// A library that is used where it is found.
+    struct Library {
+        var file: String?
+        var problem: String?
+
+        /// - Parameter file: Loads it and gives the file that it came from.
+        init(_ file: () throws -> String?) {
+            do {
+                self.file = try file() ?? "a file of unknown name"
+            } catch {
+                problem = ErrorMapping.sentence(for: error)
+            }
+        }
+    }
+
+    let choice: DeviceChoice
+    private(set) var driver: Driver?
+    /// NVIDIA's own number, as NVML tells it.
+    private(set) var release: String?
+    private(set) var cards: [Card] = []
+    private(set) var cublas: Library
+    private(set) var nvml: Library
+    /// Why nothing can be tested, as a sentence.
+    private(set) var problem: String?
+    /// Whether the reason is that this machine has no GPU.
+    private(set) var hasNoCard = false
+    private(set) var checks: [SelfTest.Check] = []
+
+    /// The card that is tested.
+    var index: Int {
+        guard case .cuda(let index) = choice else { return 0 }
+        return index
+    }
+
+    /// Looks, without starting anything on a card.
+    init(_ choice: DeviceChoice) {
+        self.choice = choice
+        var release: String?
+        cublas = Library { try CuBLASTable.load().file }
+        nvml = Library {
+            let library = try NVML.load()
+            release = library.driverRelease
+            return library.file
+        }
+        self.release = release
+        do {
+            let driver = try Driver.load()
+            self.driver = driver
+            cards = try (0..<driver.deviceCount).map { try Self.card($0, driver) }
+            // Also where the number is beyond the last card.
+            if !cards.indices.contains(index) { _ = try driver.info(of: index) }
+        } catch {
+            problem = ErrorMapping.sentence(for: error)
+            let kind = (error as? CUDAError)?.kind
+            hasNoCard = kind == .driverMissing || kind == .noDevice
+        }
+    }
+
+    private static func card(_ index: Int, _ driver: Driver) throws -> Card {
+        let info = try driver.info(of: index)
+        var card = Card(info: info, image: KernelImages.builtIn.target(for: info.capability)?.name)
+        do {
+            card.freeBytes = try Device(index, driver: driver).memory().free
+        } catch {
+            card.problem = ErrorMapping.sentence(for: error)
+        }
+        return card
+    }
+
+    /// Tests the chosen card.
+    mutating func test(progress: (_ name: String, _ fraction: Double) throws -> Void) throws {
+        guard problem == nil, let driver else { return }
+        let test: SelfTest
+        do {
+            let library = try KernelLibrary(on: Device(index, driver: driver))
+            test = SelfTest(library: library, blas: try? CuBLASTable.load(), pool: ThreadPool())
+        } catch {
+            problem = ErrorMapping.sentence(for: error)
+            return
+        }
+        checks = try test.run(progress: progress)
+    }
+
+    /// Whether every test passed.
+    var isWell: Bool { problem == nil && !checks.isEmpty && checks.allSatisfy(\.isPassed) }
+
+    /// Whether nobody asked for the GPU that is not there.
+    var isExcused: Bool { hasNoCard && choice == .automatic }
+}

@@ -1,0 +1,84 @@
+import CrumbFormats
+import CrumbJSON
+import Testing
+
+/// Whether this machine has NVIDIA's driver, without which there is no GPU.
+private let hasDriver = FileSystem.exists("/dev/nvidiactl")
+
+/// Which device is used, and what is said of it.
+@Suite struct DeviceTests {
+    @Test(arguments: ["run", "chat", "eval", "bench", "doctor"]) func `the help names the devices`(
+        verb: String
+    ) throws {
+        let help = try Program.crumb(verb, "--help").output
+        #expect(help.contains("--device <name>") && help.contains("cuda:1"))
+    }
+
+    @Test func `quantize stays on the CPU and says so`() throws {
+        let help = try Program.crumb("quantize", "--help").output
+        #expect(!help.contains("--device") && help.contains("on the CPU"))
+    }
+
+    @Test func `the help of bench names the shapes`() throws {
+        let help = try Program.crumb("bench", "--help").output
+        for shape in ["llama2-7b", "llama2-13b", "llama2-70b", "llama3-8b", "qwen2.5-1.5b"] {
+            #expect(help.contains(shape))
+        }
+    }
+
+    @Test func `a device that does not exist is refused with those that do`() throws {
+        let result = try Program.crumb("run", "model", "-p", "x", "--device", "gpu", "--json")
+        let sentence = try #require(try result.json()["error"]?.string)
+        #expect(result.code == 64 && sentence.contains("\"gpu\"") && sentence.contains("cuda:0"))
+    }
+
+    @Test func `a backend of the CPU and a GPU exclude each other`() throws {
+        let result = try Program.crumb("bench", "model", "--device", "cuda:1", "--backend", "reference", "--json")
+        let sentence = try #require(try result.json()["error"]?.string)
+        #expect(result.code == 64 && sentence.contains("--backend reference") && sentence.contains("cuda:1"))
+    }
+
+    @Test func `bench names the CPU where it was asked for`() throws {
+        let result = try Program.crumb(
+            "bench", try TinyModel.source(), "--device", "cpu", "-p", "4", "-n", "2", "-r", "1", "--json")
+        let entries = try #require(try result.json()["results"]?.array)
+        #expect(result.code == 0 && entries.count == 2)
+        for entry in entries { #expect(entry.object?["device"]?.string == "cpu") }
+    }
+
+    @Test(
+        .enabled(if: !hasDriver),
+        arguments: [
+            ["run", "-p", "a", "-n", "1"], ["bench", "-n", "1", "-p", "1", "-r", "1"],
+            ["eval", "--text", TinyModel.text],
+        ]) func `a GPU that is asked for and is not there is an error that says why`(arguments: [String]) throws
+    {
+        let command = [Program.buildFolder + "/crumb", arguments[0], try TinyModel.source()] + arguments.dropFirst()
+        let result = try Program.start(command + ["--device", "cuda", "--json"]).wait()
+        let sentence = try #require(try result.json()["error"]?.string)
+        #expect(result.code == 1 && sentence.contains("no NVIDIA driver") && sentence.contains("--device cpu"))
+        #expect(try Program.start(command + ["--device", "cpu", "--json"]).wait().code == 0)
+    }
+
+    @Test(.enabled(if: !hasDriver)) func `without a GPU a shape cannot be measured`() throws {
+        let result = try Program.crumb("bench", "--shape", "qwen2.5-1.5b", "--json")
+        #expect(result.code == 1)
+        #expect(try result.json()["error"]?.string?.contains("no NVIDIA driver") == true)
+    }
+
+    @Test(.enabled(if: !hasDriver)) func `doctor excuses a GPU that is not there unless it was asked for`() throws {
+        let result = try Program.crumb("doctor")
+        #expect(result.code == 0 && result.errors.isEmpty)
+        #expect(result.output.contains("There is no GPU to test: no NVIDIA driver"))
+        let asked = try Program.crumb("doctor", "--device", "cuda:0")
+        #expect(asked.code == 1 && asked.output.contains("cannot be used: no NVIDIA driver"))
+    }
+
+    @Test(.enabled(if: !hasDriver)) func `doctor's findings are an object`() throws {
+        let result = try Program.crumb("doctor", "--json")
+        let object = try result.json()
+        #expect(result.code == 0 && result.output.split(separator: "\n").count == 1)
+        #expect(object["ok"]?.bool == false && object["problem"]?.string?.contains("no NVIDIA driver") == true)
+        #expect(object["gpus"]?.array?.isEmpty == true && object["nvml"]?.object?["found"]?.bool == false)
+    }
+}
