@@ -307,9 +307,9 @@ static inline uint32_t crumb_packed_units(const crumb_packed_matvec_args *args, 
     return units;
 }
 
-// Fills in what a launch of packed_matvec_* on `blocks` blocks (at most units) needs to cut the work. Returns its dynamic
-// shared memory: rings, sums of every warp for each row tile of a block, outliers' sums and entries. `tokens` is the
-// kernel's M.
+// Fills in what a launch of packed_matvec_* on `blocks` blocks (at most units) needs to cut the work. Returns its
+// dynamic shared memory: rings, sums of every warp for each row tile of a block, outliers' sums and entries. `tokens`
+// is the kernel's M.
 static inline uint64_t crumb_packed_matvec_plan(
     crumb_packed_matvec_args *args, uint32_t tokens, uint32_t blocks, int paired) {
     const uint32_t warps = CRUMB_PACKED_THREADS / 32 - 1, item = CRUMB_PACKED_ITEM_TILES;
@@ -330,8 +330,8 @@ static inline uint64_t crumb_packed_matvec_plan(
     args->block_units = units / blocks;
     args->long_blocks = units % blocks;
     uint64_t slots = (uint64_t)((units + blocks - 1) / blocks) * (paired ? args->part_count : 1);
-    return CRUMB_PACKED_HEAD_BYTES + (uint64_t)warps * CRUMB_PACKED_DEPTH * CRUMB_PACKED_SLOT_BYTES +
-           slots * ((uint64_t)(warps + 1) * tokens * CRUMB_TILE_ROWS * 4 + record);
+    return CRUMB_PACKED_HEAD_BYTES + (uint64_t)warps * CRUMB_PACKED_DEPTH * CRUMB_PACKED_SLOT_BYTES
+        + slots * ((uint64_t)(warps + 1) * tokens * CRUMB_TILE_ROWS * 4 + record);
 }
 
 CRUMB_STATIC_ASSERT(sizeof(crumb_embed_args) == 48, "crumb_embed_args");
