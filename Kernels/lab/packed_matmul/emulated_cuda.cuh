@@ -1,0 +1,242 @@
+// The kernels on a CPU, for their indices and protocols: one fiber a CUDA thread, warp-wide operations as meetings of
+// 32 fibers, copies done at once. Blocks (clusters) run one after the other, the last first, as only earlier blocks
+// wait for later ones; the blocks of a cluster together. Rounding inside a tensor-core product is not the GPU's (fp64
+// here).
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <ucontext.h>
+#include <vector>
+
+#include <cuda_fp16.h>
+#include <vector_types.h>
+
+#define __grid_constant__
+#undef __device__
+#undef __global__
+#undef __forceinline__
+#undef __shared__
+#undef __launch_bounds__
+#undef __align__
+#define __align__(bytes)
+#define __device__
+#define __global__
+#define __forceinline__ inline
+#define __shared__
+#define __launch_bounds__(...)
+#undef __cluster_dims__
+#define __cluster_dims__(...)
+
+struct emulated_index {
+    uint32_t x;
+};
+inline emulated_index threadIdx, blockIdx, blockDim, gridDim;
+// Dynamic shared memory of the running block.
+constexpr size_t emulated_memory = 232448;
+inline uint8_t *packed_memory;
+
+struct emulated_warp {
+    uint64_t values[2][32];
+    uint32_t arrived = 0, generation = 0;
+    // Of groups of lanes.
+    uint32_t group_values[2][32], group_arrived[32] = {}, group_generation[32] = {};
+};
+struct emulated_block {
+    std::vector<ucontext_t> fibers;
+    std::vector<bool> finished;
+    std::vector<emulated_warp> warps;
+    uint32_t some_arrived[16] = {}, some_generation[16] = {}; // barriers with a number
+    uint8_t *memory;
+    uint32_t current, arrived = 0, generation = 0;
+};
+inline emulated_block *emulated; // the running one, of the cluster's
+inline std::vector<emulated_block> emulated_cluster;
+inline uint32_t emulated_arrived, emulated_generation; // at the cluster's barrier
+inline uint64_t emulated_stalls;                       // yields since anything met
+inline ucontext_t emulated_scheduler;
+
+// Without destructors: the stack is a fiber's.
+inline void emulated_fail(const char *what) {
+    std::printf("block %u thread %u: %s\n", blockIdx.x, threadIdx.x, what);
+    std::fflush(stdout);
+    std::_Exit(1);
+}
+inline void emulated_yield() {
+    if (++emulated_stalls > 20000000) emulated_fail("the block hangs");
+    uint32_t me = emulated->current;
+    swapcontext(&emulated->fibers[me], &emulated_scheduler);
+}
+// All lanes' values.
+template <class Value> inline void emulated_meet(Value value, Value (&all)[32]) {
+    emulated_warp &warp = emulated->warps[threadIdx.x / 32];
+    uint32_t generation = warp.generation;
+    std::memcpy(&warp.values[generation % 2][threadIdx.x % 32], &value, sizeof value);
+    if (++warp.arrived == 32) {
+        warp.arrived = 0, warp.generation++, emulated_stalls = 0;
+    } else {
+        while (warp.generation == generation) emulated_yield();
+    }
+    for (int i = 0; i < 32; i++) std::memcpy(&all[i], &warp.values[generation % 2][i], sizeof value);
+}
+inline void __syncwarp(unsigned = ~0u) {
+    uint32_t all[32];
+    emulated_meet(0u, all);
+}
+inline void __syncthreads() {
+    uint32_t generation = emulated->generation;
+    if (++emulated->arrived == blockDim.x) {
+        emulated->arrived = 0, emulated->generation++, emulated_stalls = 0;
+    } else {
+        while (emulated->generation == generation) emulated_yield();
+    }
+}
+inline void emulated_launch(
+    uint32_t grid, uint32_t threads, const std::function<void()> &kernel, uint32_t cluster = 1) {
+    static const std::function<void()> *body;
+    static std::vector<std::vector<uint8_t>> stacks, memories;
+    body = &kernel;
+    while (stacks.size() < threads * cluster) stacks.emplace_back(128 * 1024);
+    while (memories.size() < cluster) memories.emplace_back(emulated_memory + 128);
+    gridDim.x = grid, blockDim.x = threads;
+    for (uint32_t first = grid; first > 0;) {
+        first -= cluster;
+        emulated_cluster.assign(cluster, emulated_block());
+        emulated_arrived = 0;
+        for (uint32_t rank = 0; rank < cluster; rank++) {
+            emulated_block &state = emulated_cluster[rank];
+            state.fibers.resize(threads), state.finished.assign(threads, false), state.warps.resize(threads / 32);
+            state.memory = memories[rank].data() + (128 - reinterpret_cast<uintptr_t>(memories[rank].data()) % 128);
+            std::memset(state.memory, 0xA5, emulated_memory);
+            for (uint32_t i = 0; i < threads; i++) {
+                std::vector<uint8_t> &stack = stacks[rank * threads + i];
+                getcontext(&state.fibers[i]);
+                state.fibers[i].uc_stack.ss_sp = stack.data();
+                state.fibers[i].uc_stack.ss_size = stack.size();
+                state.fibers[i].uc_link = nullptr;
+                makecontext(
+                    &state.fibers[i],
+                    +[] {
+                        (*body)();
+                        emulated->finished[emulated->current] = true;
+                        swapcontext(&emulated->fibers[emulated->current], &emulated_scheduler);
+                    },
+                    0);
+            }
+        }
+        for (uint32_t left = threads * cluster; left > 0;) {
+            for (uint32_t rank = 0; rank < cluster; rank++) {
+                emulated_block &state = emulated_cluster[rank];
+                emulated = &state, blockIdx.x = first + rank, packed_memory = state.memory;
+                for (uint32_t i = 0; i < threads; i++) {
+                    if (state.finished[i]) continue;
+                    state.current = threadIdx.x = i;
+                    swapcontext(&emulated_scheduler, &state.fibers[i]);
+                    if (state.finished[i]) left--;
+                }
+            }
+        }
+    }
+}
+
+inline uint32_t __ballot_sync(unsigned, bool value) {
+    uint32_t all[32], out = 0;
+    emulated_meet((uint32_t)value, all);
+    for (int i = 0; i < 32; i++) out |= all[i] << i;
+    return out;
+}
+template <class Value> inline Value __shfl_xor_sync(unsigned, Value value, int mask) {
+    Value all[32];
+    emulated_meet(value, all);
+    return all[(threadIdx.x % 32) ^ mask];
+}
+template <class Value> inline Value __shfl_sync(unsigned, Value value, int lane) {
+    Value all[32];
+    emulated_meet(value, all);
+    return all[lane % 32];
+}
+// Among groups of `width` lanes, each for itself.
+inline uint32_t __shfl_sync(unsigned mask, uint32_t value, int lane, int width) {
+    emulated_warp &warp = emulated->warps[threadIdx.x / 32];
+    uint32_t first = threadIdx.x % 32 / width * width, generation = warp.group_generation[first];
+    uint32_t wanted = (width == 32 ? ~0u : (1u << width) - 1) << first;
+    if (mask != wanted) emulated_fail("not the mask of the lanes");
+    warp.group_values[generation % 2][threadIdx.x % 32] = value;
+    if (++warp.group_arrived[first] == static_cast<uint32_t>(width)) {
+        warp.group_arrived[first] = 0, warp.group_generation[first]++, emulated_stalls = 0;
+    } else {
+        while (warp.group_generation[first] == generation) emulated_yield();
+    }
+    return warp.group_values[generation % 2][first + lane % width];
+}
+template <class Value> inline Value __shfl_up_sync(unsigned, Value value, int by) {
+    Value all[32];
+    emulated_meet(value, all);
+    int lane = threadIdx.x % 32;
+    return all[lane >= by ? lane - by : lane];
+}
+inline uint32_t atomicMax(uint32_t *to, uint32_t value) {
+    uint32_t before = *to;
+    if (value > before) *to = value;
+    return before;
+}
+inline void __threadfence() {}
+template <class Value> inline Value __ldcg(const Value *from) { return *from; }
+template <class Value> inline Value __ldcs(const Value *from) { return *from; }
+template <class Value> inline Value __ldg(const Value *from) { return *from; }
+template <class Value> inline void __stcg(Value *to, Value value) { *to = value; }
+inline int __clz(uint32_t value) { return value ? __builtin_clz(value) : 32; }
+inline uint32_t __funnelshift_l(uint32_t low, uint32_t high, uint32_t by) {
+    return (((uint64_t)high << 32 | low) << (by & 31)) >> 32;
+}
+inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, uint32_t by) {
+    return ((uint64_t)high << 32 | low) >> (by & 31);
+}
+inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
+    uint64_t both = (uint64_t)b << 32 | a;
+    uint32_t out = 0;
+    for (int i = 0; i < 4; i++) out |= (uint32_t)(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
+    return out;
+}
+template <class To, class From> inline To emulated_bits(From from) {
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+inline float __int_as_float(int value) { return emulated_bits<float>(value); }
+inline float __uint_as_float(uint32_t value) { return emulated_bits<float>(value); }
+inline uint32_t __float_as_uint(float value) { return emulated_bits<uint32_t>(value); }
+inline int __float_as_int(float value) { return emulated_bits<int>(value); }
+inline half2 __hfma2(half2 a, half2 b, half2 c) {
+    auto one = [](half x, half y, half z) {
+        return __float2half((float)((double)__half2float(x) * __half2float(y) + __half2float(z)));
+    };
+    return half2(one(a.x, b.x, c.x), one(a.y, b.y, c.y));
+}
+inline float __fdividef(float a, float b) { return a / b; }
+inline float __expf(float value) { return std::exp(value); }
+inline float rsqrtf(float value) { return 1 / std::sqrt(value); }
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a > b ? a : b; }
+inline uint32_t min(uint32_t a, uint32_t b) { return a < b ? a : b; }
+inline uint32_t max(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+inline uint32_t shared_address(const void *pointer) {
+    return static_cast<uint32_t>(static_cast<const uint8_t *>(pointer) - packed_memory);
+}
+// Checks what the GPU would refuse.
+template <class Value> inline Value emulated_load(uint32_t address) {
+    if (address % sizeof(Value) || address + sizeof(Value) > emulated_memory) emulated_fail("bad shared address");
+    Value out;
+    std::memcpy(&out, packed_memory + address, sizeof out);
+    return out;
+}
+inline double emulated_half(uint32_t pair, int which) {
+    __half_raw raw;
+    raw.x = static_cast<unsigned short>(which ? pair >> 16 : pair);
+    return __half2float(__half(raw));
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs the packed products on a CPU, one fiber a CUDA thread: indices and protocols, without a GPU. $1: CUDA's headers.
+set -e
+headers=$(realpath "$1")
+cd "$(dirname "$0")"
+build=$(mktemp -d)
+trap 'rm -r "$build"' EXIT
+mkdir "$build/include"
+cp ../../include/*.cuh "$build/include/"
+cp mma.cuh packed_matmul_barrier.cuh "$build/include/"
+for kernel in packed_matvec packed_matmul; do
+    sed '/^extern __shared__/d' "../../$kernel.cu" > "$build/$kernel.cu"
+done
+c++ -std=c++17 -O1 -g -w '-DCRUMB_DEVICE(type)=type *' -I"$headers" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
+    check.cc -o "$build/check" -lpthread
+"$build/check" $2
