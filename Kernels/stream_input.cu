@@ -1,4 +1,4 @@
-// The residual stream as the first packed matrices want it, where no packed_matvec_residual wrote it.
+// The residual stream as the first packed matrices want it, where no packed_product wrote it.
 //
 // Grid M, 256 threads: a block per token. Bytes per token: 4 K read, 2 K written at scattered places, norm and places
 // from the caches; a launch, not its bytes, is what it costs.

@@ -37,6 +37,10 @@ struct Sum {
     template <typename Value> CRUMB_INLINE Value operator()(Value a, Value b) const { return a + b; }
 };
 
+struct Minimum {
+    template <typename Value> CRUMB_INLINE Value operator()(Value a, Value b) const { return a < b ? a : b; }
+};
+
 struct Maximum {
     template <typename Value> CRUMB_INLINE Value operator()(Value a, Value b) const { return a > b ? a : b; }
 };
@@ -66,6 +70,13 @@ CRUMB_INLINE uint4 load_streaming(const void *address) {
     v = __ldcs(static_cast<const uint4 *>(address));
 #endif
     return v;
+}
+
+// Brings an address into the first-level cache.
+CRUMB_INLINE void touch(const void *address) {
+#if __CUDA_ARCH__ >= 700
+    asm volatile("prefetch.global.L1 [%0];" ::"l"(address));
+#endif
 }
 
 CRUMB_INLINE uint32_t pack_half2(float low, float high) {

@@ -1,4 +1,4 @@
-// Tensor-core products of fp16 fragments with fp32 sums, and the copies that feed them.
+// Tensor-core products of fp16 and of 8-bit fragments, and the copies that feed them.
 //
 // Lane 4 g + t (g = 0 ... 7, t = 0 ... 3) of a warp holds, as pairs of halves:
 //   A (16 x 16): a0 = (g, 2t), a1 = (g + 8, 2t), a2 = (g, 2t + 8), a3 = (g + 8, 2t + 8)   row, first of two columns
@@ -20,6 +20,24 @@ CRUMB_INLINE void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint
     asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a2), "r"(a3), "r"(b1));
+#endif
+}
+
+// Sums of 32 products of unsigned by signed bytes, exact. Lane 4 g + t holds 4 neighbouring columns of a row of A a word,
+// (g, 4t), (g + 8, 4t), (g, 4t + 16), (g + 8, 4t + 16), and of a column of B (4t, g), (4t + 16, g); C as above.
+CRUMB_INLINE void mma(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
+#if __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#else
+    const uint32_t a[4] = {a0, a1, a2, a3};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        asm("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
+            : "+r"(c[i % 2 * 2]), "+r"(c[i % 2 * 2 + 1])
+            : "r"(a[i]), "r"(i < 2 ? b0 : b1));
+    }
 #endif
 }
 

@@ -1,120 +1,279 @@
-// The activations of an item as B fragments.
+// The activations of an item as B fragments of 8-bit integers.
 //
-// Codes become halves without a subtraction: (word & mask) | 1.0 is 1 + code x 2^(p - 10) for a code at bit p of a
-// half. So channel k's activation is multiplied by 2^-p, and from the sum of B x (1 + code x 2^(p - 10)) a correction
-// is taken: the sum of B x (1 + zero x 2^(p - 10)), which two rows of ones and zeros in place of codes give for all
-// columns.
+// Codes are bytes as they are, so activations must be integers too: those of an item and a token are scaled by a power
+// of two and written as X = 254 hi + lo with digits of -127 ... 127, and sums are exact from there on. What is lost, 2^-15
+// of the largest activation (2^-13 of channels that count a quarter, below), is a normalised squared error of less than
+// 2e-7 whatever the activations; fp16, the input, keeps 11 bits.
 //
-// The 8 columns of B hold `tokens` tokens of 8 / tokens groups: where a scale's group has its own column, sums of
-// several groups stay apart, and are scaled once for all of them.
+// Codes are used where they stand in a byte: a 2-bit code at bits 2 and 3 counts four times, and its activation is
+// scaled to a quarter.
+//
+// The 8 columns of B: `tokens` tokens x groups x (hi, lo), so that sums of several groups stay apart and are scaled
+// once for all of them. From 8 tokens on a fragment has the high digits of 8 tokens, the next one the low digits.
 #pragma once
 
 #include "mma.cuh"
 
-// A word of 2-bit (4-bit) codes has pairs of channels at bits 0, 2, 4, 6 (0, 4) of its halves, and again 8 bits on.
-template <int bits> CRUMB_INLINE constexpr int packed_bit(int pair) {
-    return bits == 2 ? 2 * (pair % 4) : 4 * (pair % 2);
-}
+constexpr int packed_digit = 254;
 
-// 1.0 and zero point x 2^(p - 10) as pairs of halves.
-constexpr uint32_t packed_one = 0x3C003C00u;
-template <int bits> CRUMB_INLINE constexpr uint32_t packed_zero(int p) {
-    return ((bits == 2 ? 0x1600u : 0x1F80u) + (static_cast<uint32_t>(p) << 10)) * 0x10001u;
-}
+// Registers for the fragments of an item of either width and up to `tokens` tokens.
+template <int tokens> struct packed_fragments {
+    static constexpr int octets = tokens >= 8 ? tokens / 8 : 1, fragments = tokens >= 8 ? 2 * octets : 1;
+    uint32_t b[fragments][16];
+    // What the sums of the low digits begin with, the zero points' share. With the digits in columns, the last [1] is
+    // not used.
+    int start[tokens == 1 ? 2 : tokens == 2 ? 4 : 8][octets][2];
+    // From sums to sums of weight / scale x activation, of columns 2 t and 2 t + 1.
+    float factor[octets][2];
+};
 
-// The fragments of an item for one width of codes and up to `tokens` tokens.
+// How they hold an item of one width.
 template <int bits, int tokens> struct packed_input {
-    // Pairs of channels that a lane has in a tile.
-    static constexpr int pairs = bits == 2 ? 8 : 4;
+    // Words of B of a tile: of 4 channels each. Pairs of channels that a lane has in a tile.
+    static constexpr int words = bits == 2 ? 4 : 2;
+    static constexpr int pairs = 2 * words;
+    static constexpr int item_tiles = CRUMB_PACKED_ITEM_CHANNELS / (8 * pairs);
+    static constexpr bool digits_apart = tokens >= 8;
+    static constexpr int octets = packed_fragments<tokens>::octets;
+    static constexpr int fragments = packed_fragments<tokens>::fragments;
     // Groups with columns of their own; tiles that share one set of sums; tiles that a lane has activations of.
-    static constexpr int columns = 8 / tokens;
-    static constexpr int step_tiles = bits == 2 ? (columns > 1 ? columns / 2 : 1) : (columns < 4 ? columns : 4);
-    static constexpr int lane_tiles = CRUMB_PACKED_ITEM_TILES / step_tiles;
+    static constexpr int groups = digits_apart ? 1 : 4 / tokens;
+    static constexpr int step_tiles = bits == 2 ? (groups > 1 ? groups / 2 : 1) : groups;
+    static constexpr int lane_tiles = item_tiles / step_tiles;
     // 2-bit tiles have two groups: with all columns taken by tokens they are summed one after the other.
-    static constexpr int passes = bits == 2 && columns == 1 ? 2 : 1;
-    static constexpr int steps = CRUMB_PACKED_ITEM_TILES / step_tiles * passes;
+    static constexpr int passes = bits == 2 && groups == 1 ? 2 : 1;
+    static constexpr int steps = item_tiles / step_tiles * passes;
 
-    uint32_t b[lane_tiles * pairs];
-    float correction[steps][2];
-    float factor[2]; // of columns 2 t and 2 t + 1: from sums to sums of weight / scale x activation
+    packed_fragments<tokens> &in;
 
-    // Column g's token, and its tile within a step.
-    static CRUMB_INLINE uint32_t token() { return threadIdx.x % 32 / 4 / columns; }
-    static CRUMB_INLINE uint32_t step_tile() {
-        uint32_t group = threadIdx.x % 32 / 4 % columns;
-        return bits == 2 ? group / 2 : group;
-    }
-    // Whether this lane's channels of a 2-bit tile are those of its column's group.
-    static CRUMB_INLINE bool in_group() {
-        uint32_t lane = threadIdx.x % 32;
-        return bits == 4 || columns == 1 || (lane % 4) / 2 == lane / 4 % 2;
-    }
+    // Column g's token (of the first octet), and its tile within a step.
+    static CRUMB_INLINE uint32_t token() { return digits_apart ? threadIdx.x % 32 / 4 : threadIdx.x % 32 / 8 / groups; }
+    static CRUMB_INLINE uint32_t step_tile() { return step_tile_of(threadIdx.x % 32 / 8); }
+    // The same for the columns 2 t and 2 t + 1 of the results.
+    static CRUMB_INLINE uint32_t result_tile() { return step_tile_of(threadIdx.x % 4); }
+    static CRUMB_INLINE uint32_t result_group() { return bits == 2 && groups > 1 ? threadIdx.x % 2 : 0; }
 
     // Input: fp16 [M][positions], of the item's first channel.
     CRUMB_INLINE void load(const uint16_t *input, uint32_t positions, uint32_t tiles, uint32_t count) {
-        constexpr uint32_t channels = 2 * pairs;
-        const uint16_t *mine = input + static_cast<size_t>(token()) * positions + channels * (threadIdx.x % 4);
-        half2 most = as_half2(0);
 #pragma unroll
-        for (int k = 0; k < lane_tiles; k++) {
-            uint32_t tile = k * step_tiles + step_tile();
-            bool wanted = in_group() && tile < tiles && token() < count && (bits == 2 || step_tile() < step_tiles);
-            const uint4 *from = reinterpret_cast<const uint4 *>(mine + tile * 4 * channels);
-#pragma unroll
-            for (int quad = 0; quad < pairs / 4; quad++) {
-                uint4 v = wanted ? __ldcg(from + quad) : make_uint4(0, 0, 0, 0);
-                uint32_t *to = b + k * pairs + 4 * quad;
-                to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+        for (int octet = 0; octet < octets; octet++) {
+            uint32_t x[lane_tiles * pairs];
+            fetch(x, input, positions, tiles, octet * 8 + token(), count);
+            int up = raise(x, octet);
+            if constexpr (digits_apart) {
+                split(x, up, octet);
+            } else {
+                split(x, up);
             }
-#pragma unroll
-            for (int pair = 0; pair < pairs; pair++) most = __hmax2(most, __habs2(as_half2(b[k * pairs + pair])));
         }
-        scale(fmaxf(__low2float(most), __high2float(most)));
-        correct();
     }
 
-    // The B operand of `pair` in tile `tile`, zero in columns of other tiles and groups.
-    CRUMB_INLINE uint32_t operand(int tile, int pair, int pass) const {
-        uint32_t value = b[tile / step_tiles * pairs + pair];
-        if (step_tiles > 1) return step_tile() == tile % step_tiles ? value : 0;
-        if (passes > 1) return threadIdx.x % 4 / 2 == pass ? value : 0;
-        return value;
+    // One token, whose input is in shared memory: each lane makes the digits of 8 channels, and gets what it needs of the
+    // others' by CRUMB_PACKED_DIGIT_BYTES of shared memory.
+    CRUMB_INLINE void load(const uint16_t *input, uint32_t tiles, uint8_t *scratch) {
+        const uint32_t lane = threadIdx.x % 32;
+        uint32_t x[4];
+        if constexpr (bits == 2) {
+            // Two words have channels 0 ... 3 and 8 ... 11 of 16, or 4 ... 7 and 12 ... 15.
+            const uint2 *mine = reinterpret_cast<const uint2 *>(input + lane / 2 * 16 + lane % 2 * 4);
+            bool wanted = lane / 8 < tiles;
+            uint2 low = wanted ? mine[0] : make_uint2(0, 0), high = wanted ? mine[2] : make_uint2(0, 0);
+            x[0] = low.x, x[1] = low.y, x[2] = high.x, x[3] = high.y;
+        } else {
+            uint4 v = lane / 4 < tiles ? reinterpret_cast<const uint4 *>(input)[lane] : make_uint4(0, 0, 0, 0);
+            x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
+        }
+        const int up = raise(x, 0);
+        uint32_t high_digits[4], low_digits[4];
+#pragma unroll
+        for (int pair = 0; pair < 4; pair++) {
+            half2 value = as_half2(x[pair]), by = scale(up, pair);
+            half2 high = __hfma2(value, by, offset());
+            half2 rest = __hfma2(value, by, __hsub2(offset(), high));
+            high_digits[pair] = as_bits(high);
+            low_digits[pair] = as_bits(__hfma2(rest, as_half2(0x5BF05BF0), offset()));
+        }
+        // [digit][tile][t][words]
+        uint2 *to = reinterpret_cast<uint2 *>(scratch) + lane;
+        to[0] = make_uint2(
+            __byte_perm(high_digits[0], high_digits[2], 0x6240), __byte_perm(high_digits[1], high_digits[3], 0x6240));
+        to[32] = make_uint2(
+            __byte_perm(low_digits[0], low_digits[2], 0x6240), __byte_perm(low_digits[1], low_digits[3], 0x6240));
+        __syncwarp();
+        const uint32_t *from = reinterpret_cast<const uint32_t *>(scratch) + lane / 4 % 2 * 64;
+#pragma unroll
+        for (int k = 0; k < lane_tiles; k++) {
+            uint32_t own[words], at = (k * step_tiles + step_tile()) * 4 + lane % 4;
+            if constexpr (bits == 2) {
+                uint4 v = in_group() ? *reinterpret_cast<const uint4 *>(from + at * words) : make_uint4(0, 0, 0, 0);
+                own[0] = v.x, own[1] = v.y, own[2] = v.z, own[3] = v.w;
+            } else {
+                uint2 v = *reinterpret_cast<const uint2 *>(from + at * words);
+                own[0] = v.x, own[1] = v.y;
+            }
+            place(own, k);
+        }
+        __syncwarp();
+    }
+
+    // Word `word` of B of tile `tile`, zero in columns of other groups.
+    CRUMB_INLINE uint32_t operand(int fragment, int tile, int word, int pass) const {
+        uint32_t value = in.b[fragment][tile * words + word];
+        return passes > 1 && threadIdx.x % 4 / 2 != pass ? 0 : value;
     }
 
   private:
-    // Brings a column's largest activation near 2^10, so that none leaves fp16, and multiplies by 2^-p.
-    CRUMB_INLINE void scale(float most) {
-        most = fmaxf(most, __shfl_xor_sync(~0u, most, 1));
-        most = fmaxf(most, __shfl_xor_sync(~0u, most, 2));
-        int exponent = static_cast<int>(__float_as_uint(most) >> 23) - 127;
-        int shift = most > 0 ? min(max(10 - exponent, -8), 14) : 0;
-#pragma unroll
-        for (int i = 0; i < lane_tiles * pairs; i++) {
-            int power = 15 + shift - packed_bit<bits>(i % pairs);
-            b[i] = as_bits(__hmul2(as_half2(b[i]), as_half2(static_cast<uint32_t>(power << 10) * 0x10001u)));
-        }
-        float own = __uint_as_float(static_cast<uint32_t>(127 + 10 - shift) << 23);
-        uint32_t lane = 8 * (threadIdx.x % 4);
-        factor[0] = __shfl_sync(~0u, own, lane);
-        factor[1] = __shfl_sync(~0u, own, lane + 4);
+    static CRUMB_INLINE uint32_t step_tile_of(uint32_t pair) {
+        if (digits_apart) return 0;
+        return bits == 2 ? pair % groups / 2 : pair % groups;
+    }
+    // Whether this lane's channels of a 2-bit tile are those of its column's group.
+    static CRUMB_INLINE bool in_group() {
+        return bits == 4 || groups == 1 || threadIdx.x % 4 / 2 == threadIdx.x % 32 / 8 % 2;
     }
 
-    CRUMB_INLINE void correct() {
+    CRUMB_INLINE void fetch(
+        uint32_t (&x)[lane_tiles * pairs], const uint16_t *input, uint32_t positions, uint32_t tiles, uint32_t token,
+        uint32_t count) {
+        const uint16_t *mine = input + static_cast<size_t>(token) * positions + 2 * pairs * (threadIdx.x % 4);
 #pragma unroll
-        for (int step = 0; step < steps; step++) {
-            float sums[4] = {0, 0, 0, 0};
+        for (int k = 0; k < lane_tiles; k++) {
+            uint32_t tile = k * step_tiles + step_tile();
+            bool wanted = in_group() && tile < tiles && token < count;
+            const uint4 *from = reinterpret_cast<const uint4 *>(mine + tile * 8 * pairs);
+#pragma unroll
+            for (int quad = 0; quad < pairs / 4; quad++) {
+                uint4 v = wanted ? __ldcg(from + quad) : make_uint4(0, 0, 0, 0);
+                uint32_t *to = x + k * pairs + 4 * quad;
+                to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+            }
+        }
+    }
+
+    // A power of two in both halves.
+    static CRUMB_INLINE half2 power(int exponent) {
+        return as_half2(static_cast<uint32_t>(exponent + 15) * 0x04000400u);
+    }
+
+    // The words of this lane's tile k, zeros for other lanes' tiles of the same step, and their start.
+    CRUMB_INLINE void place(const uint32_t (&own)[words], int k) {
+#pragma unroll
+        for (int word = 0; word < words; word++) {
 #pragma unroll
             for (int i = 0; i < step_tiles; i++) {
-                int tile = step / passes * step_tiles + i;
-#pragma unroll
-                for (int pair = 0; pair < pairs; pair += 2) {
-                    mma(sums, packed_one, packed_zero<bits>(packed_bit<bits>(pair)), packed_one,
-                        packed_zero<bits>(packed_bit<bits>(pair + 1)), operand(tile, pair, step % passes),
-                        operand(tile, pair + 1, step % passes));
-                }
+                bool mine = step_tiles == 1 || step_tile() == i;
+                in.b[0][(k * step_tiles + i) * words + word] = mine ? own[word] : 0;
             }
-            correction[step][0] = -(sums[0] + sums[2]);
-            correction[step][1] = -(sums[1] + sums[3]);
+        }
+#pragma unroll
+        for (int pass = 0; pass < passes; pass++) {
+            int sums[4] = {};
+            bool mine = passes == 1 || threadIdx.x % 4 / 2 == pass;
+#pragma unroll
+            for (int word = 0; word < words; word += 2) {
+                add_zero(sums, mine ? own[word] : 0, mine ? own[word + 1] : 0);
+            }
+            in.start[k * passes + pass][0][0] = start_of(sums[0], sums[1]);
+        }
+    }
+
+    // The power of two that brings the column's token's largest activation to 64 ... 127.
+    template <int count> CRUMB_INLINE int raise(uint32_t (&x)[count], int octet) {
+        half2 largest = as_half2(0);
+#pragma unroll
+        for (int i = 0; i < count; i++) largest = __hmax2_nan(largest, __habs2(as_half2(x[i])));
+        uint32_t most = max(as_bits(largest) & 0xFFFF, as_bits(largest) >> 16);
+        // Lanes that differ in all but the token of their column.
+#pragma unroll
+        for (int distance = 1; distance < (digits_apart ? 4 : 8 * groups); distance *= 2) {
+            most = max(most, __shfl_xor_sync(~0u, most, distance));
+        }
+        // The largest high digit is 127, not 127.5.
+        uint32_t bits_of_most = __float_as_uint(half_value(static_cast<uint16_t>(most))) + (1u << 16);
+        int exponent = most == 0 ? 0 : static_cast<int>(bits_of_most >> 23) - 127;
+        // A number that is none, or infinite, spoils the result.
+        float own = most < 0x7C00 ? __uint_as_float(static_cast<uint32_t>(127 - 6 + exponent) << 23) / packed_digit
+                                  : __uint_as_float(0x7FC00000);
+        const uint32_t lane = 8 * (threadIdx.x % 4);
+        in.factor[octet][0] = __shfl_sync(~0u, own, lane);
+        if (digits_apart) in.factor[octet][1] = __shfl_sync(~0u, own, lane + 4);
+        // Too small for the largest power of two of fp16.
+        int up = 6 - exponent;
+        if (up > 15) {
+#pragma unroll
+            for (int i = 0; i < count; i++) x[i] = as_bits(__hmul2(as_half2(x[i]), power(15)));
+            up -= 15;
+        }
+        return up;
+    }
+
+    // fp16 numbers from 1024 to 2048 are integers: adding 1536 rounds, and the lowest byte is the integer's.
+    static CRUMB_INLINE half2 offset() { return as_half2(0x66006600); }
+    // What channels are multiplied with: those of codes at bits 2 and 3, and 6 and 7, with a quarter.
+    static CRUMB_INLINE half2 scale(int up, int pair) { return power(bits == 2 && pair % 2 ? up - 2 : up); }
+    // Bytes in the order of a code word's: channels 0, 8, 1, 9 (0, 4, 1, 5 of 4-bit codes), then the next pairs.
+    static CRUMB_INLINE uint32_t word_of(const uint32_t *digits, int word) {
+        return __byte_perm(digits[word], digits[word + words], 0x6240);
+    }
+    // Adds zero point x activation, doubled, from rows of codes that are all 3 (15).
+    static CRUMB_INLINE void add_zero(int (&sums)[4], uint32_t even, uint32_t odd) {
+        constexpr uint32_t ones = (bits == 2 ? 3 : 15) * 0x01010101u, fours = bits == 2 ? 4 * ones : ones;
+        mma(sums, ones, ones, fours, fours, even, odd);
+    }
+    static CRUMB_INLINE int start_of(int high, int low) { return -((packed_digit * high + low) >> 1); }
+
+    // High or low digits, as the column wants.
+    CRUMB_INLINE void split(const uint32_t (&x)[lane_tiles * pairs], int up) {
+        const bool low = threadIdx.x / 4 % 2;
+        const half2 keep = low ? power(0) : as_half2(0), less = low ? as_half2(0xE600E600) : as_half2(0);
+        const half2 times = low ? as_half2(0x5BF05BF0) : power(0);
+#pragma unroll
+        for (int k = 0; k < lane_tiles; k++) {
+            uint32_t digits[pairs], own[words];
+#pragma unroll
+            for (int pair = 0; pair < pairs; pair++) {
+                half2 value = as_half2(x[k * pairs + pair]), high = __hfma2(value, scale(up, pair), offset());
+                // The integer, high - offset, is taken away for the low digit only.
+                half2 rest = __hfma2(value, scale(up, pair), __hneg2(__hfma2(high, keep, less)));
+                digits[pair] = as_bits(__hfma2(rest, times, offset()));
+            }
+#pragma unroll
+            for (int word = 0; word < words; word++) own[word] = word_of(digits, word);
+            place(own, k);
+        }
+    }
+
+    // High digits into one fragment, low digits into the next.
+    CRUMB_INLINE void split(const uint32_t (&x)[lane_tiles * pairs], int up, int octet) {
+#pragma unroll
+        for (int k = 0; k < lane_tiles; k++) {
+            uint32_t high_digits[pairs], low_digits[pairs];
+#pragma unroll
+            for (int pair = 0; pair < pairs; pair++) {
+                half2 value = as_half2(x[k * pairs + pair]), high = __hfma2(value, scale(up, pair), offset());
+                half2 rest = __hfma2(value, scale(up, pair), __hsub2(offset(), high));
+                high_digits[pair] = as_bits(high);
+                low_digits[pair] = as_bits(__hfma2(rest, as_half2(0x5BF05BF0), offset()));
+            }
+#pragma unroll
+            for (int word = 0; word < words; word++) {
+                in.b[2 * octet][k * words + word] = word_of(high_digits, word);
+                in.b[2 * octet + 1][k * words + word] = word_of(low_digits, word);
+            }
+#pragma unroll
+            for (int pass = 0; pass < passes; pass++) {
+                int sums[2][4] = {};
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+#pragma unroll
+                    for (int word = 0; word < words; word += 2) {
+                        add_zero(
+                            sums[i], operand(2 * octet + i, k, word, pass), operand(2 * octet + i, k, word + 1, pass));
+                    }
+                }
+                in.start[k * passes + pass][octet][0] = start_of(sums[0][0], sums[1][0]);
+                in.start[k * passes + pass][octet][1] = start_of(sums[0][1], sums[1][1]);
+            }
         }
     }
 };

@@ -1,7 +1,7 @@
-// Checks and times packed_matvec_* on random matrices: packed_bench check | packed_bench time
+// Checks and times packed_product_* on random matrices: packed_bench check | packed_bench small | packed_bench time [shape | all | layer] [window]
 //
 // nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I Kernels -I Sources/CrumbABI/include packed_bench.cu
-#include "packed_matvec.cu"
+#include "packed_product.cu"
 
 #include <cuda_runtime.h>
 
@@ -46,41 +46,46 @@ static uint8_t *random_matrix(const crumb_packed_shape &s, uint64_t seed) {
     return to;
 }
 
-using kernel = void (*)(crumb_packed_matvec_args);
+using kernel = void (*)(crumb_packed_args);
 struct variant {
     const char *name;
-    uint32_t tokens;
-    bool paired;
+    uint32_t kind, tokens;
     kernel function;
 };
 static const variant variants[] = {
-    {"store", 1, false, packed_matvec_store_m1},       {"store", 2, false, packed_matvec_store_m2},
-    {"store", 4, false, packed_matvec_store_m4},       {"store", 8, false, packed_matvec_store_m8},
-    {"residual", 1, false, packed_matvec_residual_m1}, {"silu", 1, true, packed_matvec_silu_m1},
-    {"residual", 8, false, packed_matvec_residual_m8}, {"silu", 8, true, packed_matvec_silu_m8},
+    {"store", CRUMB_PACKED_STORE, 1, packed_product_m1},       {"store", CRUMB_PACKED_STORE, 2, packed_product_m2},
+    {"store", CRUMB_PACKED_STORE, 4, packed_product_m4},       {"store", CRUMB_PACKED_STORE, 8, packed_product_m8},
+    {"residual", CRUMB_PACKED_RESIDUAL, 1, packed_product_m1}, {"silu", CRUMB_PACKED_SILU, 1, packed_product_m1},
+    {"residual", CRUMB_PACKED_RESIDUAL, 8, packed_product_m8}, {"silu", CRUMB_PACKED_SILU, 8, packed_product_m8},
 };
 
 static int multiprocessors;
+static uint32_t window; // 0: what the plan says
 
-static void launch(const variant &v, crumb_packed_matvec_args args, cudaStream_t stream, bool dependent) {
-    uint32_t units = crumb_packed_units(&args, v.paired);
-    uint32_t blocks = std::min<uint32_t>(units, multiprocessors);
-    uint64_t bytes = crumb_packed_matvec_plan(&args, v.tokens, blocks, v.paired);
+static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream, bool dependent) {
+    const uint64_t bytes = crumb_packed_plan(&args, v.tokens, multiprocessors, 227 * 1024);
+    if (window) args.window = window;
     CHECK(cudaFuncSetAttribute(v.function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t configuration = {};
-    configuration.gridDim = blocks, configuration.blockDim = CRUMB_PACKED_THREADS;
+    configuration.gridDim = multiprocessors, configuration.blockDim = 32 * (args.warps + CRUMB_PACKED_OTHER_WARPS);
     configuration.dynamicSmemBytes = bytes, configuration.stream = stream;
     configuration.attrs = &attribute, configuration.numAttrs = dependent ? 1 : 0;
     CHECK(cudaLaunchKernelEx(&configuration, v.function, args));
 }
 
+static crumb_packed_args one(const crumb_packed_product &product, uint32_t tokens) {
+    crumb_packed_args args = {};
+    args.product = product, args.tokens = tokens, args.epsilon = 1e-5f;
+    return args;
+}
+
 static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, float magnitude) {
     static uint64_t seed = 1;
     const uint32_t positions = s.segments * s.segment_channels, n = s.rows;
-    uint8_t *matrix = random_matrix(s, seed++), *other = v.paired ? random_matrix(s, seed++) : nullptr;
+    uint8_t *matrix = random_matrix(s, seed++), *other = (v.kind == CRUMB_PACKED_SILU) ? random_matrix(s, seed++) : nullptr;
     std::mt19937 generator(static_cast<uint32_t>(seed));
     std::normal_distribution<float> normal(0, magnitude);
     std::vector<half> x(tokens * positions);
@@ -93,8 +98,8 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
     CHECK(cudaMalloc(&input, x.size() * 2));
     CHECK(cudaMemcpy(input, x.data(), x.size() * 2, cudaMemcpyHostToDevice));
     CHECK(cudaMalloc(&output, size_t(tokens) * n * 4));
-    crumb_packed_matvec_args args = {};
-    args.part_count = v.paired ? 2 : 1, args.tokens = tokens, args.positions = positions, args.columns = s.columns;
+    crumb_packed_product args = {};
+    args.kind = v.kind, args.part_count = (v.kind == CRUMB_PACKED_SILU) ? 2 : 1, args.positions = positions, args.columns = s.columns;
     args.parts[0].shape = args.parts[1].shape = s, args.parts[0].records = matrix, args.parts[1].records = other;
     args.input = reinterpret_cast<uint16_t *>(input), args.output = output, args.output_stride = n;
     auto product = [&](uint8_t *from) {
@@ -102,13 +107,13 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
         CHECK(cudaMemcpy(host.data(), from, host.size(), cudaMemcpyDeviceToHost));
         return reference(s, host, values, tokens);
     };
-    std::vector<double> expected = product(matrix), up = v.paired ? product(other) : std::vector<double>();
+    std::vector<double> expected = product(matrix), up = (v.kind == CRUMB_PACKED_SILU) ? product(other) : std::vector<double>();
     std::vector<uint32_t> got[2];
     for (std::vector<uint32_t> &result : got) {
         CHECK(cudaMemset(
-            output, v.function == packed_matvec_residual_m1 || v.function == packed_matvec_residual_m8 ? 0 : 0xFF,
+            output, v.kind == CRUMB_PACKED_RESIDUAL ? 0 : 0xFF,
             size_t(tokens) * n * 4));
-        launch(v, args, 0, false);
+        launch(v, one(args, tokens), 0, false);
         CHECK(cudaDeviceSynchronize());
         result.resize(size_t(tokens) * n);
         CHECK(cudaMemcpy(result.data(), output, result.size() * 4, cudaMemcpyDeviceToHost));
@@ -116,7 +121,7 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
     double error = 0, power = 0, worst = 0;
     for (size_t i = 0; i < expected.size(); i++) {
         double want = expected[i], have;
-        if (v.paired) {
+        if ((v.kind == CRUMB_PACKED_SILU)) {
             want = std::min(std::max(want / (1 + std::exp(-want)) * up[i], -65504.0), 65504.0);
             have = __half2float(reinterpret_cast<half *>(got[0].data())[i]);
         } else {
@@ -148,6 +153,17 @@ static int check() {
         }
         failures += check_one(v, make_shape(4096, 1, 4096, 1408, 4), v.tokens, 1);
         failures += check_one(v, make_shape(4096, 8, 1376, 480, 4), v.tokens, 1);
+    }
+    std::printf("%d failures\n", failures);
+    return failures;
+}
+
+// Few enough for compute-sanitizer.
+static int check_small() {
+    int failures = 0;
+    for (const variant &v : variants) {
+        failures += check_one(v, make_shape(37, 1, 576, 192, 4), v.tokens, 1);
+        failures += check_one(v, make_shape(70, 8, 288, 96, 5), v.tokens, 1);
     }
     std::printf("%d failures\n", failures);
     return failures;
@@ -201,7 +217,7 @@ struct timed_shape {
     bool paired;
 };
 
-static void time_all() {
+static void time_all(const char *only) {
     cudaStream_t stream;
     CHECK(cudaStreamCreate(&stream));
     uint32_t *sink, *output;
@@ -219,8 +235,11 @@ static void time_all() {
         {"o", make_shape(4096, 8, 512, 192, 4), 3.8, false},
         {"gate+up", make_shape(11008, 1, 4096, 1408, 4), 10.8, true},
         {"down", make_shape(4096, 8, 1376, 480, 4), 6.8, false},
+        {"qkv, no outliers", make_shape(12288, 1, 4096, 1408, 0), 7.3, false},
+        {"gate+up, no outliers", make_shape(11008, 1, 4096, 1408, 0), 10.8, true},
     };
     for (const timed_shape &t : shapes) {
+        if (only && std::strcmp(only, t.name) != 0) continue;
         size_t bytes = matrix_bytes(t.shape) * (t.paired ? 2 : 1);
         std::vector<uint8_t *> copies(std::max<size_t>(4, 300000000 / bytes) * (t.paired ? 2 : 1));
         for (size_t i = 0; i < copies.size(); i++) copies[i] = random_matrix(t.shape, i + 100);
@@ -238,9 +257,9 @@ static void time_all() {
             matrix_bytes(t.shape) * 8.0 / t.shape.rows / t.shape.columns, read, t.paired ? " (one of two)" : "",
             t.target);
         for (const variant &v : variants) {
-            if (v.paired != t.paired) continue;
-            crumb_packed_matvec_args args = {};
-            args.part_count = t.paired ? 2 : 1, args.tokens = v.tokens, args.columns = t.shape.columns;
+            if ((v.kind == CRUMB_PACKED_SILU) != t.paired) continue;
+            crumb_packed_product args = {};
+            args.kind = v.kind, args.part_count = t.paired ? 2 : 1, args.columns = t.shape.columns;
             args.positions = t.shape.segments * t.shape.segment_channels;
             args.parts[0].shape = args.parts[1].shape = t.shape;
             args.input = reinterpret_cast<uint16_t *>(input), args.output = output, args.output_stride = t.shape.rows;
@@ -249,7 +268,7 @@ static void time_all() {
                 us[dependent] = time_graph(stream, nodes, [&](int i) {
                     args.parts[0].records = copies[i * args.part_count % copies.size()];
                     args.parts[1].records = copies[(i * args.part_count + 1) % copies.size()];
-                    launch(v, args, stream, dependent);
+                    launch(v, one(args, v.tokens), stream, dependent);
                 });
             }
             std::printf("  %-8s M %u  %6.2f us, dependent launch %6.2f us\n", v.name, v.tokens, us[0], us[1]);
@@ -259,8 +278,60 @@ static void time_all() {
     }
 }
 
+// A layer's products one behind the other, as a decode step has them between two attentions: o, gate and up, down, q k v.
+static void time_layer() {
+    cudaStream_t stream;
+    CHECK(cudaStreamCreate(&stream));
+    const crumb_packed_shape shapes[] = {
+        make_shape(4096, 8, 512, 192, 4), make_shape(11008, 1, 4096, 1408, 4), make_shape(4096, 8, 1376, 480, 4),
+        make_shape(12288, 1, 4096, 1408, 4)};
+    const uint32_t kinds[] = {CRUMB_PACKED_RESIDUAL, CRUMB_PACKED_SILU, CRUMB_PACKED_RESIDUAL, CRUMB_PACKED_STORE};
+    const int layers = 6;
+    std::vector<uint8_t *> matrices[5];
+    size_t bytes = 0;
+    for (int i = 0; i < 5; i++) {
+        const crumb_packed_shape &shape = shapes[i == 4 ? 1 : i];
+        bytes += matrix_bytes(shape);
+        for (int layer = 0; layer < layers; layer++) matrices[i].push_back(random_matrix(shape, i * 100 + layer));
+    }
+    uint8_t *memory;
+    CHECK(cudaMalloc(&memory, 16 << 20));
+    CHECK(cudaMemset(memory, 0, 16 << 20));
+    for (int dependent = 0; dependent < 2; dependent++) {
+            double us = time_graph(stream, 48, [&](int i) {
+                for (uint32_t p = 0; p < 4; p++) {
+                    crumb_packed_product product = {};
+                    product.kind = kinds[p], product.part_count = kinds[p] == CRUMB_PACKED_SILU ? 2 : 1;
+                    product.parts[0].shape = product.parts[1].shape = shapes[p];
+                    product.parts[0].records = matrices[p][i % layers], product.parts[1].records = matrices[4][i % layers];
+                    product.columns = shapes[p].columns, product.output_stride = shapes[p].rows;
+                    product.positions = shapes[p].segments * shapes[p].segment_channels;
+                    product.input = reinterpret_cast<uint16_t *>(memory + (p << 20));
+                    product.output = memory + (((p + 1) % 4 << 20) + (8 << 20));
+                    if (product.kind == CRUMB_PACKED_SILU) product.output = memory + (2 << 20);
+                    if (product.kind == CRUMB_PACKED_RESIDUAL) {
+                        product.next_input = reinterpret_cast<uint16_t *>(memory + (p + 1 << 20));
+                        product.next_positions = 4096;
+                        product.next_norm = reinterpret_cast<float *>(memory + (5 << 20));
+                        product.next_squares = reinterpret_cast<float *>(memory + (6 << 20) + (p << 16));
+                    } else {
+                        product.squares = reinterpret_cast<float *>(memory + (6 << 20) + (p - 1 << 16));
+                        product.square_count = multiprocessors;
+                    }
+                    launch(variants[0], one(product, 1), stream, dependent);
+                }
+            });
+            std::printf(
+                "layer of %.1f MB%s: %6.2f us\n", bytes * 1e-6, dependent ? ", dependent launch" : "", us);
+    }
+}
+
 int main(int count, char **arguments) {
     CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
     if (count > 1 && std::strcmp(arguments[1], "check") == 0) return check() ? 1 : 0;
-    time_all();
+    if (count > 1 && std::strcmp(arguments[1], "small") == 0) return check_small() ? 1 : 0;
+    window = count > 3 ? std::atoi(arguments[3]) : 0;
+    const char *only = count > 2 && std::strcmp(arguments[2], "all") != 0 ? arguments[2] : nullptr;
+    if (!only || std::strcmp(only, "layer") == 0) time_layer();
+    time_all(only);
 }

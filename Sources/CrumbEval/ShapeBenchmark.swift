@@ -56,6 +56,8 @@ package struct ShapeBenchmark: Sendable {
     /// Card and kernels.
     package let device: String
     package let kernels: String
+    /// The image that serves the card: "sm_90a".
+    package let image: String
 
     /// Runs the tests.
     ///
@@ -83,7 +85,8 @@ package struct ShapeBenchmark: Sendable {
             try progress("\(test), batch \(batch)", Double(results.count) / count)
             results.append(try decode(gpu, test, batch, options, meter))
         }
-        return ShapeBenchmark(results: results, device: gpu.device.label, kernels: gpu.kernelsName)
+        return ShapeBenchmark(
+            results: results, device: gpu.device.label, kernels: gpu.kernelsName, image: gpu.imageName)
     }
 
     private static func check(_ gpu: GPUDecoder, _ options: Options) throws {

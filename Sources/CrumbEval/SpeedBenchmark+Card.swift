@@ -40,8 +40,8 @@ extension SpeedBenchmark {
 
 extension GPUDecoder {
     /// Which kernels are used, and how products are made.
-    var kernelsName: String {
-        let image = library.images.target(for: device.info.capability)?.name ?? "no image"
-        return "\(image), \(pathName)"
-    }
+    var kernelsName: String { "\(imageName), \(pathName)" }
+
+    /// The image that serves the card: "sm_90a".
+    var imageName: String { library.images.target(for: device.info.capability)?.name ?? "no image" }
 }

@@ -20,10 +20,13 @@ package final class CacheArena: Sendable {
     private let layerCount: Int
     private let memory: DeviceBuffer<UInt16>
 
+    /// - Parameter layers: Of the cache; nil for all of the model's.
     /// - Throws: `ModelError` for sizes that no card holds; `CUDAError` when the memory cannot be had.
-    package init(_ configuration: ModelConfiguration, slots: Int, capacity: Int, on device: Device) throws {
+    package init(
+        _ configuration: ModelConfiguration, slots: Int, capacity: Int, layers: Int? = nil, on device: Device
+    ) throws {
         precondition(slots > 0 && capacity > 0, "an empty cache")
-        let layers = configuration.numHiddenLayers
+        let layers = layers ?? configuration.numHiddenLayers
         let row = slots.multipliedReportingOverflow(by: configuration.keyValueFeatures)
         let layer = row.partialValue.multipliedReportingOverflow(by: capacity)
         let all = layer.partialValue.multipliedReportingOverflow(by: 2 * layers)

@@ -1,4 +1,5 @@
 package import CrumbABI
+import CrumbPacked
 
 /// A channel order on the card, in both directions.
 package struct DeviceOrder: Sendable {
@@ -43,6 +44,14 @@ package struct DeviceLinear: Sendable {
 
     /// Numbers of one token's input.
     package var positions: Int { order?.positions ?? columns }
+
+    /// Of all matrices, without biases and order.
+    package var byteCount: Int {
+        switch storage {
+        case .packed(let parts, _): parts.reduce(0) { $0 + $1.shape.byteCount }
+        case .half: 2 * rows * columns
+        }
+    }
 }
 
 /// The weights of one decoder block on the card.
@@ -91,6 +100,9 @@ package struct DeviceTable: Sendable {
         default: 16
         }
     }
+
+    /// Of codes and scales.
+    package var byteCount: Int { rows * columns * bits / 8 + (scales == 0 ? 0 : rows * columns / 16) }
 }
 
 /// Where the weights of a model lie on the card.

@@ -30,7 +30,8 @@ extension GPUDecoder {
         }
     }
 
-    private var projectedFeatures: Int { configuration.queryFeatures + 2 * configuration.keyValueFeatures }
+    /// Numbers of one token's q, k and v.
+    var projectedFeatures: Int { configuration.queryFeatures + 2 * configuration.keyValueFeatures }
 
     /// One token in each of several sequences.
     private func attendSteps(
@@ -62,30 +63,50 @@ extension GPUDecoder {
         _ index: Int, _ rows: Range<Int>, _ start: Int, _ cache: DeviceCache, _ pass: Pass, bias: UInt64,
         into target: InputPlace, isEarly: Bool
     ) throws(CUDAError) {
+        let layer = cache.arena.layer(index)
+        try rotate(layer, rows, slot: cache.slot, pass, bias: bias, isEarly: isEarly)
+        try attendRotated(index, rows, start, slot: cache.slot, layer, pass, into: target)
+    }
+
+    /// Rotates queries and keys of a run, and appends keys and values to a layer's cache.
+    func rotate(
+        _ layer: crumb_kv_layer, _ rows: Range<Int>, slot: Int, _ pass: Pass, bias: UInt64, isEarly: Bool
+    ) throws(CUDAError) {
         let (first, head) = (rows.lowerBound, configuration.headDim)
         let workspace = pass.workspace
-        let queries = workspace.queries + UInt64(2 * first * configuration.queryFeatures)
-        let layer = cache.arena.layer(index)
         try kernels.ropeAppend.launch(
             grid: LaunchExtent(rows.count), block: LaunchExtent(Int(CRUMB_ROPE_THREADS)),
             sharedBytes: StepKernels.ropeSharedBytes(head), stream: stream,
             arguments: crumb_rope_append_args(
                 qkv: workspace.queriesKeysValues + UInt64(4 * first * projectedFeatures), bias: bias,
                 frequencies: weights.frequencies, positions: pass.positions + UInt64(4 * first), slots: 0,
-                queries: queries, cache: layer, heads: UInt32(configuration.numAttentionHeads),
-                head_dim: UInt32(head), half_input: 0, slot: UInt32(cache.slot)),
+                queries: queries(first, pass), cache: layer, heads: UInt32(configuration.numAttentionHeads),
+                head_dim: UInt32(head), half_input: 0, slot: UInt32(slot)),
             programmatic: isEarly)
+    }
+
+    /// Attention of a run behind `rotate`.
+    func attendRotated(
+        _ index: Int, _ rows: Range<Int>, _ start: Int, slot: Int, _ layer: crumb_kv_layer, _ pass: Pass,
+        into target: InputPlace
+    ) throws(CUDAError) {
+        let (first, head) = (rows.lowerBound, configuration.headDim)
         let block = Int(CRUMB_PREFILL_QUERIES)
         try kernels.attentionPrefill.launch(
             grid: LaunchExtent((rows.count + block - 1) / block, configuration.numAttentionHeads),
             block: LaunchExtent(Int(CRUMB_PREFILL_THREADS)), sharedBytes: StepKernels.prefillSharedBytes(head),
             stream: stream,
             arguments: crumb_attention_prefill_args(
-                queries: queries, places: target.places,
+                queries: queries(first, pass), places: target.places,
                 output: target.address + UInt64(2 * first * target.stride), cache: layer,
                 heads: UInt32(configuration.numAttentionHeads), tokens: UInt32(rows.count), start: UInt32(start),
-                slot: UInt32(cache.slot), output_stride: UInt32(target.stride),
+                slot: UInt32(slot), output_stride: UInt32(target.stride),
                 window: UInt32(weights.layers[index].window)),
             programmatic: true)
+    }
+
+    /// Where the rotated queries of a row and those behind it lie.
+    private func queries(_ row: Int, _ pass: Pass) -> UInt64 {
+        pass.workspace.queries + UInt64(2 * row * configuration.queryFeatures)
     }
 }

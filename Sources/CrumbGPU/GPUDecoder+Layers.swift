@@ -47,7 +47,7 @@ extension GPUDecoder {
         }
     }
 
-    private func embed(_ pass: Pass) throws(CUDAError) {
+    func embed(_ pass: Pass) throws(CUDAError) {
         let table = weights.embedding
         let threads = Int(CRUMB_EMBED_THREADS)
         let blocks = (table.columns + 4 * threads - 1) / (4 * threads)
@@ -60,7 +60,7 @@ extension GPUDecoder {
     }
 
     /// What the products of `role` in a layer want of the stream; nil where they are no packed ones, or no layer is left.
-    private func foldedNorm(of index: Int, _ role: InputRole, _ pass: Pass) -> FoldedNorm? {
+    func foldedNorm(of index: Int, _ role: InputRole, _ pass: Pass) -> FoldedNorm? {
         guard index < weights.layers.count else { return nil }
         let layer = weights.layers[index]
         guard let order = layer[role].order, case .packed = route(layer[role], rows: pass.rows) else { return nil }
@@ -92,7 +92,7 @@ extension GPUDecoder {
     }
 
     /// Where the input of o or down goes.
-    private func inputPlace(_ linear: DeviceLinear, _ role: InputRole, _ pass: Pass) -> InputPlace {
+    func inputPlace(_ linear: DeviceLinear, _ role: InputRole, _ pass: Pass) -> InputPlace {
         let common = role == .down ? pass.workspace.activation : pass.workspace.attended
         guard let order = linear.order else { return InputPlace(address: common, stride: linear.columns, places: 0) }
         guard case .packed = route(linear, rows: pass.rows) else {
@@ -106,18 +106,33 @@ extension GPUDecoder {
     private func activate(
         _ layer: DeviceLayer, _ folded: FoldedNorm?, into target: InputPlace, _ pass: Pass
     ) throws(CUDAError) {
-        if case .packed(let parts, _) = layer.gateUp.storage, let folded {
-            try packedSilu(parts, bias: layer.gateUp.bias, folded, into: target, pass)
-            return
-        }
+        if try activatePacked(layer, folded, into: target, pass) { return }
         let hasBiasLeft = try project(
             layer.gateUp, norm: layer.postAttentionNorm, nil, pass, into: pass.workspace.gateUp)
+        try multiplySilu(layer, bias: hasBiasLeft ? layer.gateUp.bias : 0, into: target, pass)
+    }
+
+    /// All of `activate` in one product of packed codes.
+    ///
+    /// - Returns: false where there is none.
+    func activatePacked(
+        _ layer: DeviceLayer, _ folded: FoldedNorm?, into target: InputPlace, _ pass: Pass
+    ) throws(CUDAError) -> Bool {
+        guard case .packed(let parts, _) = layer.gateUp.storage, let folded else { return false }
+        try packedSilu(parts, bias: layer.gateUp.bias, folded, into: target, pass)
+        return true
+    }
+
+    /// target = silu(gate + bias) x (up + bias) of the workspace's products.
+    func multiplySilu(
+        _ layer: DeviceLayer, bias: UInt64, into target: InputPlace, _ pass: Pass
+    ) throws(CUDAError) {
         let features = configuration.intermediateSize
         try kernels.siluMultiply.launch(
             grid: LaunchExtent(pass.rows), block: LaunchExtent(Int(CRUMB_SILU_THREADS)),
             sharedBytes: StepKernels.siluSharedBytes(features), stream: stream,
             arguments: crumb_silu_multiply_args(
-                gate_up: pass.workspace.gateUp, bias: hasBiasLeft ? layer.gateUp.bias : 0,
+                gate_up: pass.workspace.gateUp, bias: bias,
                 order: layer.down.order?.channels ?? 0, output: target.address, features: UInt32(features),
                 positions: UInt32(target.stride), half_input: 0, reserved: 0),
             programmatic: true)

@@ -42,6 +42,17 @@ extension GPUDecoder {
         _ linear: DeviceLinear, norm: UInt64, _ folded: FoldedNorm?, _ pass: Pass, into output: UInt64
     ) throws(CUDAError) -> Bool {
         switch route(linear, rows: pass.rows) {
+        case .packed, .matvec: break
+        case .dequantized, .library, nil: try normalize(norm, order: linear.order, pass)
+        }
+        return try multiply(linear, norm: norm, folded, pass, into: output)
+    }
+
+    /// The product of `project`; what cuBLAS multiplies has been normalised.
+    func multiply(
+        _ linear: DeviceLinear, norm: UInt64, _ folded: FoldedNorm?, _ pass: Pass, into output: UInt64
+    ) throws(CUDAError) -> Bool {
+        switch route(linear, rows: pass.rows) {
         case .packed:
             guard case .packed(let parts, _) = linear.storage, let folded else {
                 preconditionFailure("a packed product without its input")
@@ -54,7 +65,6 @@ extension GPUDecoder {
                 adding: false, pass)
             return false
         case .dequantized, .library, nil:
-            try normalize(norm, order: linear.order, pass)
             try library(linear, input: pass.workspace.normed, output: output, adding: false, pass)
             return linear.bias != 0
         }
@@ -64,6 +74,15 @@ extension GPUDecoder {
     func addToStream(
         _ linear: DeviceLinear, _ role: InputRole, from input: InputPlace, _ folded: inout FoldedNorm?, _ pass: Pass
     ) throws(CUDAError) {
+        if try !accumulate(linear, from: input, &folded, pass) { try foldStream(into: &folded, pass) }
+    }
+
+    /// The product of `addToStream`.
+    ///
+    /// - Returns: Whether the next packed products have what they want.
+    func accumulate(
+        _ linear: DeviceLinear, from input: InputPlace, _ folded: inout FoldedNorm?, _ pass: Pass
+    ) throws(CUDAError) -> Bool {
         let stream = pass.workspace.stream
         switch route(linear, rows: pass.rows) {
         case .packed:
@@ -71,7 +90,7 @@ extension GPUDecoder {
                 preconditionFailure("a packed product without a packed matrix")
             }
             try packedResidual(part, linear, from: input, &folded, pass)
-            return
+            return true
         case .matvec(let plan, let tokens):
             try matvec(
                 linear, plan, tokens: tokens, input: input.address, inputBytes: 2, norm: 0, output: stream,
@@ -84,11 +103,11 @@ extension GPUDecoder {
                 try addProduct(bias: linear.bias, columns: linear.rows, pass)
             }
         }
-        try foldStream(into: &folded, pass)
+        return false
     }
 
     /// The stream, normalised, in the order of a product by library.
-    private func normalize(_ norm: UInt64, order: DeviceOrder?, _ pass: Pass) throws(CUDAError) {
+    func normalize(_ norm: UInt64, order: DeviceOrder?, _ pass: Pass) throws(CUDAError) {
         try normalize(
             norm, order: order, input: pass.workspace.stream, rows: pass.rows, output: pass.workspace.normed)
     }
@@ -152,10 +171,17 @@ extension GPUDecoder {
         case .packed(let parts, let order):
             let limit = DequantizeSlices.rowLimit(rows: linear.rows, positions: order.positions)
             for slice in DequantizeSlices.plan(parts.map(\.shape), limit: limit) {
-                for run in slice.runs { try dequantize(parts[run.part], run, positions: order.positions) }
+                try dequantize(parts, slice, positions: order.positions)
                 try multiply(scratch.address, firstRow: slice.firstRow, rows: slice.rows)
             }
         }
+    }
+
+    /// A slice of packed matrices as fp16, in `scratch`.
+    func dequantize(
+        _ parts: [DevicePacked], _ slice: DequantizeSlices.Slice, positions: Int
+    ) throws(CUDAError) {
+        for run in slice.runs { try dequantize(parts[run.part], run, positions: positions) }
     }
 
     private func dequantize(

@@ -43,14 +43,16 @@ extension GPUDecoder {
     /// output fp32 [rows][vocabSize] = head of the normalised input, fp32 [rows][hiddenSize].
     ///
     /// - Parameters:
+    ///   - other: A table in place of the model's head.
     ///   - normed: fp16 room for [rows][hiddenSize].
     ///   - choice: Takes the most likely tokens of up to 8 rows.
     /// - Returns: Whether it did.
     @discardableResult
     func head(
-        input: UInt64, rows: Int, normed: UInt64, output: UInt64, choice: crumb_choice? = nil
+        _ other: DeviceTable? = nil, input: UInt64, rows: Int, normed: UInt64, output: UInt64,
+        choice: crumb_choice? = nil
     ) throws(CUDAError) -> Bool {
-        let table = weights.head
+        let table = other ?? weights.head
         let widest = MatvecPlan.widest
         if let blas, table.bits == 16, rows > widest {
             try normalize(weights.finalNorm, order: nil, input: input, rows: rows, output: normed)

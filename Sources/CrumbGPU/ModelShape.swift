@@ -10,20 +10,21 @@ package enum ModelShape: String, Sendable, CaseIterable {
     case qwen2_5_1_5b = "qwen2.5-1.5b"
 
     /// What the model's `config.json` says, as far as it is looked at.
-    package var configuration: ModelConfiguration {
-        get throws {
-            let sizes = sizes
-            return try ModelConfiguration(
-                [
-                    "model_type": .string(sizes.type), "hidden_size": JSONValue(sizes.hidden),
-                    "intermediate_size": JSONValue(sizes.intermediate), "num_hidden_layers": JSONValue(sizes.layers),
-                    "num_attention_heads": JSONValue(sizes.heads),
-                    "num_key_value_heads": JSONValue(sizes.keyValueHeads),
-                    "vocab_size": JSONValue(sizes.vocabulary), "max_position_embeddings": JSONValue(sizes.positions),
-                    "rope_theta": JSONValue(sizes.theta), "rms_norm_eps": JSONValue(1e-5),
-                    "tie_word_embeddings": .bool(sizes.tied),
-                ], source: rawValue)
-        }
+    package var configuration: ModelConfiguration { get throws { try configuration(layers: sizes.layers) } }
+
+    /// The same with another number of layers.
+    package func configuration(layers: Int) throws -> ModelConfiguration {
+        let sizes = sizes
+        return try ModelConfiguration(
+            [
+                "model_type": .string(sizes.type), "hidden_size": JSONValue(sizes.hidden),
+                "intermediate_size": JSONValue(sizes.intermediate), "num_hidden_layers": JSONValue(layers),
+                "num_attention_heads": JSONValue(sizes.heads),
+                "num_key_value_heads": JSONValue(sizes.keyValueHeads),
+                "vocab_size": JSONValue(sizes.vocabulary), "max_position_embeddings": JSONValue(sizes.positions),
+                "rope_theta": JSONValue(sizes.theta), "rms_norm_eps": JSONValue(1e-5),
+                "tie_word_embeddings": .bool(sizes.tied),
+            ], source: rawValue)
     }
 
     private struct Sizes {

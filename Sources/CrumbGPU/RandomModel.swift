@@ -34,7 +34,7 @@ package enum RandomModel {
 }
 
 /// Fills places of a plan.
-private struct RandomKernels {
+struct RandomKernels {
     private let records: Kernel
     private let halves: Kernel
     private let words: Kernel

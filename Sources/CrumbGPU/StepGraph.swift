@@ -95,9 +95,18 @@ extension GPUDecoder {
             tokens: memory.tokens.address, positions: memory.positions.address, slots: memory.slots.address,
             limit: arena.capacity)
         try encode(pass)
+        try chooseTokens(memory, input: step, sequences: sequences, isGreedy: isGreedy)
+    }
+
+    /// Head and choice behind a step.
+    ///
+    /// - Parameter table: Taken in place of the model's head, for measurements.
+    func chooseTokens(
+        _ memory: ChoiceMemory, input: Workspace, sequences: Int, isGreedy: Bool, table: DeviceTable? = nil
+    ) throws(CUDAError) {
         let choice = memory.choice(sequences: sequences)
         let isChosen = try head(
-            input: step.stream, rows: sequences, normed: step.normed, output: memory.logits,
+            table, input: input.stream, rows: sequences, normed: input.normed, output: memory.logits,
             choice: isGreedy ? choice : nil)
         if isChosen { return }
         let vocabulary = UInt32(configuration.vocabSize)

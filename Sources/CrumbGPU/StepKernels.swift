@@ -75,36 +75,28 @@ package struct StepKernels: Sendable {
 
 /// The products of packed matrices with 1 to 8 tokens.
 package struct PackedKernels: Sendable {
-    enum Epilogue: String, CaseIterable {
-        case store, residual, silu
-    }
-
     /// Tokens that a kernel is compiled for.
     static let widths = [1, 2, 4, 8]
 
-    private let kernels: [String: Kernel]
+    private let kernels: [Int: Kernel]
 
     /// nil where the library has none of them.
     ///
     /// - Throws: `CUDAError` where it has some and lacks others.
     init?(_ library: KernelLibrary) throws(CUDAError) {
-        guard library.has(Self.name(.store, width: 1)) else { return nil }
-        var kernels: [String: Kernel] = [:]
-        for epilogue in Epilogue.allCases {
-            for width in Self.widths {
-                let name = Self.name(epilogue, width: width)
-                let kernel = try library.kernel(name, arguments: crumb_packed_matvec_args.self)
-                try kernel.allowSharedMemory(
-                    bytes: library.device.info.sharedBytesPerBlock - kernel.staticSharedBytes)
-                kernels[name] = kernel
-            }
+        guard library.has(Self.name(width: 1)) else { return nil }
+        var kernels: [Int: Kernel] = [:]
+        for width in Self.widths {
+            let kernel = try library.kernel(Self.name(width: width), arguments: crumb_packed_args.self)
+            try kernel.allowSharedMemory(bytes: library.device.info.sharedBytesPerBlock)
+            kernels[width] = kernel
         }
         self.kernels = kernels
     }
 
     /// The narrowest kernel for so many tokens.
-    func kernel(_ epilogue: Epilogue, tokens: Int) -> Kernel {
-        guard let kernel = kernels[Self.name(epilogue, width: Self.width(for: tokens))] else {
+    func kernel(tokens: Int) -> Kernel {
+        guard let kernel = kernels[Self.width(for: tokens)] else {
             preconditionFailure("no packed product for \(tokens) tokens")
         }
         return kernel
@@ -112,7 +104,5 @@ package struct PackedKernels: Sendable {
 
     static func width(for tokens: Int) -> Int { widths.first { $0 >= tokens } ?? 8 }
 
-    private static func name(_ epilogue: Epilogue, width: Int) -> String {
-        "packed_matvec_\(epilogue.rawValue)_m\(width)"
-    }
+    private static func name(width: Int) -> String { "packed_product_m\(width)" }
 }

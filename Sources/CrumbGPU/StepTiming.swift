@@ -99,7 +99,7 @@ extension GPUDecoder {
     }
 
     /// Seconds between events around some work.
-    private func timed(_ work: () throws(CUDAError) -> Void) throws(CUDAError) -> Double {
+    func timed(_ work: () throws(CUDAError) -> Void) throws(CUDAError) -> Double {
         let start = try Event(on: device, isTimed: true)
         let end = try Event(on: device, isTimed: true)
         try start.record(in: stream)

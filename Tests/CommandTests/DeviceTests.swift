@@ -66,6 +66,26 @@ private let hasDriver = FileSystem.exists("/dev/nvidiactl")
         #expect(try result.json()["error"]?.string?.contains("no NVIDIA driver") == true)
     }
 
+    @Test(.enabled(if: !hasDriver)) func `without a GPU no kernel can be timed, and no file of results appears`() throws
+    {
+        let path = Scratch.path("results.csv")
+        let result = try Program.crumb("bench", "--kernels", "--tokens", "1,8", "--csv", path, "--json")
+        #expect(result.code == 1)
+        #expect(try result.json()["error"]?.string?.contains("no NVIDIA driver") == true)
+        #expect(!FileSystem.exists(path))
+    }
+
+    @Test(arguments: ["--kernels", "--shape=llama2-7b"]) func `a file of other results is refused before the work`(
+        _ option: String
+    ) throws {
+        let path = Scratch.path("other.csv")
+        try AtomicFile.write("date,speed\n", to: path)
+        let result = try Program.crumb("bench", option, "--csv", path, "--json")
+        #expect(result.code == 1)
+        #expect(try result.json()["error"]?.string?.contains("other.csv has other columns than date,commit") == true)
+        #expect(try Scratch.text(path) == "date,speed\n")
+    }
+
     @Test(.enabled(if: !hasDriver)) func `doctor excuses a GPU that is not there unless it was asked for`() throws {
         let result = try Program.crumb("doctor")
         #expect(result.code == 0 && result.errors.isEmpty)

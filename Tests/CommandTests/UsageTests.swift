@@ -37,6 +37,12 @@ import Testing
         ["bench", "model", "--batch", "1"], ["bench", "--shape", "llama2-7b", "--batch", "1,65"],
         ["bench", "--shape", "llama2-7b", "--batch", "1,,2"], ["bench", "--shape", "llama2-7b", "--weights", "int3"],
         ["bench", "--shape", "llama2-7b", "--device", "cpu"], ["bench", "--shape", "llama2-7b", "--backend", "simd"],
+        ["bench", "model", "--kernels"], ["bench", "--kernels", "--tokens", "0"],
+        ["bench", "--kernels", "--tokens", "1,,8"], ["bench", "--kernels", "--tokens", "1,9000"],
+        ["bench", "--kernels", "--batch", "8", "--shape", "llama2-7b"], ["bench", "--kernels", "--device", "cpu"],
+        ["bench", "--kernels", "--runs", "0"], ["bench", "--shape", "llama2-7b", "--tokens", "1,8"],
+        ["bench", "model", "--tokens", "8,16"], ["bench", "model", "--csv", "file"],
+        ["bench", "--kernels", "--commit", "abc"], ["bench", "--kernels", "--prompt-tokens", "8"],
         ["doctor", "--device", "cpu"], ["doctor", "model"],
     ]) func `a wrong command line is told apart from an error`(arguments: [String]) throws {
         let result = try Program.start([Program.buildFolder + "/crumb"] + arguments).wait()

@@ -15,7 +15,7 @@ extension EmulatedCardTests {
 
         private func check(_ model: SmallModel, hasBLAS: Bool = true, withoutPacked: Bool = false) throws -> GPUDecoder
         {
-            let pair = try model.pair(hasBLAS: hasBLAS) { withoutPacked && $0.hasPrefix("packed_matvec") }
+            let pair = try model.pair(hasBLAS: hasBLAS) { withoutPacked && $0.hasPrefix("packed_product") }
             let difference = try pair.difference(passes)
             print("largest difference \(difference) of \(bound), \(pair.gpu.pathName)")
             #expect(difference < bound)
@@ -25,9 +25,9 @@ extension EmulatedCardTests {
         @Test(arguments: [1, 2]) func `packed codes give the CPU's logits`(_ segments: Int) throws {
             let gpu = try check(SmallModel(segments: segments))
             #expect(gpu.name == "cuda:0 (Emulated), sm_90a")
-            #expect(gpu.pathName == "packed codes, cuBLAS 130100 from 65 tokens on")
+            #expect(gpu.pathName == "packed codes, cuBLAS 130100 from 17 tokens on")
             let launches = EmulatedCard.state.launches
-            #expect(launches["packed_matvec_residual_m1"] ?? 0 > 0 && launches["dequantize_packed_f16"] ?? 0 > 0)
+            #expect(launches["packed_product_m1"] ?? 0 > 0 && launches["dequantize_packed_f16"] ?? 0 > 0)
         }
 
         @Test func `packed codes with biases and an untied fp16 head give the CPU's logits`() throws {

@@ -25,13 +25,10 @@ extension EmulatedCard {
                 matvec(launch.load(), bits: bits, launch)
             }
         }
-        let packed = ["store", "residual", "silu"].flatMap { epilogue in
-            [1, 2, 4, 8].map { width in
-                Emulation(
-                    name: "packed_matvec_\(epilogue)_m\(width)",
-                    argumentBytes: MemoryLayout<crumb_packed_matvec_args>.stride
-                ) { packedMatvec($0.load(), epilogue, width: width, blocks: $0.grid.x, shared: $0.sharedBytes) }
-            }
+        let packed = [1, 2, 4, 8].map { width in
+            Emulation(
+                name: "packed_product_m\(width)", argumentBytes: MemoryLayout<crumb_packed_args>.stride
+            ) { packedProduct($0.load(), width: width, $0) }
         }
         return [dequantize] + tables + packed
     }
@@ -60,17 +57,14 @@ extension EmulatedCard {
         }
     }
 
-    private static func packedMatvec(
-        _ a: crumb_packed_matvec_args, _ epilogue: String, width: Int, blocks: Int, shared: Int
-    ) {
-        var planned = a
-        let isPaired: Int32 = epilogue == "silu" ? 1 : 0
-        let tokens = Int(a.tokens)
-        let bytes = crumb_packed_matvec_plan(&planned, UInt32(width), UInt32(blocks), isPaired)
-        precondition(tokens <= width && Int(bytes) == shared && shared <= 232_448)
-        precondition(isAligned(a.input) && a.positions % 32 == 0)
-        precondition(planned.block_units == a.block_units && planned.long_blocks == a.long_blocks)
-        precondition(blocks <= Int(crumb_packed_units(&planned, isPaired)))
+    private static func packedProduct(_ arguments: crumb_packed_args, width: Int, _ launch: Launch) {
+        var planned = arguments
+        let (a, tokens, blocks) = (arguments.product, Int(arguments.tokens), launch.grid.x)
+        let bytes = crumb_packed_plan(&planned, UInt32(width), UInt32(blocks), 232_448)
+        precondition(tokens <= width && Int(bytes) == launch.sharedBytes && bytes > 0)
+        precondition(launch.threads == 32 * (Int(planned.warps) + Int(CRUMB_PACKED_OTHER_WARPS)))
+        precondition(isAligned(a.input) && a.positions % 32 == 0 && planned.ring_bytes == arguments.ring_bytes)
+        precondition(planned.product.block_units == a.block_units && planned.product.long_blocks == a.long_blocks)
         let parts = [a.parts.0, a.parts.1, a.parts.2].prefix(Int(a.part_count))
         let hidden = Int(a.columns)
         for m in 0..<tokens {
@@ -79,7 +73,7 @@ extension EmulatedCard {
                 let sum = (0..<Int(a.square_count)).reduce(Float(0)) {
                     $0 + DeviceNumbers<Float>(a.squares)[$1 * tokens + m]
                 }
-                factor = 1 / (sum / Float(hidden) + a.epsilon).squareRoot() / streamScale
+                factor = 1 / (sum / Float(hidden) + arguments.epsilon).squareRoot() / streamScale
             }
             let results = parts.map { part -> [Float] in
                 let positions = Int(a.positions)
@@ -95,22 +89,24 @@ extension EmulatedCard {
                 }
             }
             let row = m * Int(a.output_stride)
-            switch epilogue {
-            case "store":
+            switch Int(a.kind) {
+            case Int(CRUMB_PACKED_STORE):
                 for (part, y) in zip(parts, results) {
                     for n in y.indices { DeviceNumbers<Float>(a.output)[row + Int(part.first_feature) + n] = y[n] }
                 }
-            case "silu":
+            case Int(CRUMB_PACKED_SILU):
                 for (n, gate) in results[0].enumerated() {
                     let place = a.places == 0 ? n : Int(DeviceNumbers<UInt16>(a.places)[n])
                     DeviceNumbers<Float16>(a.output)[row + place] = Float16(gate / (1 + expf(-gate)) * results[1][n])
                 }
-            default: addToStream(a, m, results[0], blocks: blocks)
+            default: addToStream(a, m, tokens, results[0], blocks: blocks)
             }
         }
     }
 
-    private static func addToStream(_ a: crumb_packed_matvec_args, _ m: Int, _ y: [Float], blocks: Int) {
+    private static func addToStream(
+        _ a: crumb_packed_product, _ m: Int, _ tokens: Int, _ y: [Float], blocks: Int
+    ) {
         var squares: Float = 0
         for n in y.indices {
             let stream = DeviceNumbers<Float>(a.output)
@@ -125,7 +121,7 @@ extension EmulatedCard {
         guard a.next_input != 0 else { return }
         // Each block has a share; here the last has all.
         for block in 0..<blocks {
-            DeviceNumbers<Float>(a.next_squares)[block * Int(a.tokens) + m] = block == blocks - 1 ? squares : 0
+            DeviceNumbers<Float>(a.next_squares)[block * tokens + m] = block == blocks - 1 ? squares : 0
         }
     }
 

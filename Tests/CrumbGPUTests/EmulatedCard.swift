@@ -30,6 +30,9 @@ enum EmulatedCard {
     struct State {
         var capability: (Int32, Int32) = (9, 0)
         var freeBytes = 8 << 30
+        var l2Bytes: Int32 = 1_000_000
+        /// Between any two events.
+        var milliseconds: Float = 0
         /// Bytes of each piece of memory that is alive, device and pinned.
         var alive: [UInt: Int] = [:]
         /// Launches by kernel.
@@ -141,7 +144,9 @@ enum EmulatedCard {
             "cuDeviceGetAttribute": entry(
                 { target, attribute, _ in
                     let capability = EmulatedCard.state.capability
-                    let values: [Int32: Int32] = [16: 5, 75: capability.0, 76: capability.1, 97: 232_448]
+                    let values: [Int32: Int32] = [
+                        16: 5, 38: EmulatedCard.state.l2Bytes, 75: capability.0, 76: capability.1, 97: 232_448,
+                    ]
                     target?.pointee = values[attribute] ?? 1_000_000
                     return 0
                 } as @convention(c) (Table.Number, Int32, Int32) -> Int32),
@@ -179,6 +184,11 @@ enum EmulatedCard {
                     EmulatedCard.perform { memset(target, Int32(byte), bytes) }
                     return 0
                 } as @convention(c) (UInt64, UInt8, Int, OpaquePointer?) -> Int32),
+            "cuEventElapsedTime": entry(
+                { target, _, _ in
+                    target?.pointee = EmulatedCard.state.milliseconds
+                    return 0
+                } as @convention(c) (UnsafeMutablePointer<Float>?, OpaquePointer?, OpaquePointer?) -> Int32),
             "cuStreamCreate": entry(make),
             "cuEventCreate": entry(make),
             "cuStreamBeginCapture_v2": entry(

@@ -46,6 +46,7 @@ struct emulated_block {
     ucontext_t scheduler;
     uint32_t current, arrived = 0, generation = 0;
     uint64_t stalls = 0; // yields since anything met
+    uint32_t named_arrived = 0, named_generation = 0;
 };
 inline emulated_block *emulated;
 
@@ -146,6 +147,7 @@ template <class Value> inline Value __ldcg(const Value *from) { return *from; }
 template <class Value> inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> inline Value __ldg(const Value *from) { return *from; }
 template <class Value> inline void __stcg(Value *to, Value value) { *to = value; }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint64_t>(a) * b >> 32; }
 inline int __clz(uint32_t value) { return value ? __builtin_clz(value) : 32; }
 inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     uint64_t both = (uint64_t)b << 32 | a;
@@ -179,6 +181,12 @@ template <class Value> inline Value emulated_load(uint32_t address) {
     Value out;
     std::memcpy(&out, packed_memory + address, sizeof out);
     return out;
+}
+inline half2 __hfma2(half2 a, half2 b, half2 c) {
+    auto one = [](half x, half y, half z) {
+        return __double2half(static_cast<double>(__half2float(x)) * __half2float(y) + __half2float(z));
+    };
+    return half2(one(a.x, b.x, c.x), one(a.y, b.y, c.y));
 }
 inline double emulated_half(uint32_t pair, int which) {
     __half_raw raw;

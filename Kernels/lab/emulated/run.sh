@@ -7,8 +7,8 @@ build=$(mktemp -d)
 trap 'rm -r "$build"' EXIT
 mkdir "$build/include"
 cp ../../include/*.cuh "$build/include/"
-cp mma.cuh "$build/include/"
-cp ../../packed_matvec.cu "$build/"
+cp mma.cuh packed_ring.cuh "$build/include/"
+cp ../../packed_product.cu "$build/"
 c++ -std=c++17 -O1 -g -w '-DCRUMB_DEVICE(type)=type *' -I"$headers" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
     check.cc -o "$build/check" -lpthread
 "$build/check"

@@ -47,13 +47,26 @@ enum {
     CRUMB_MATVEC_STAGE_BYTES = 4096, // 16 rows x 256 bytes
     // Candidates that the sampler sorts in shared memory; more take a slower way with the same result.
     CRUMB_SAMPLE_CANDIDATES = 2048,
-    // Threads of a block of packed_matvec_*: eight warps for the codes, one for outliers and norm. Slots of each warp's
-    // ring: codes of up to four tiles, their scale codes, row scales. Not tuned yet.
-    CRUMB_PACKED_THREADS = 288,
-    CRUMB_PACKED_DEPTH = 6,
-    CRUMB_PACKED_SLOT_BYTES = 2048 + 128 + 64,
-    CRUMB_PACKED_ITEM_TILES = 4,
-    CRUMB_PACKED_HEAD_BYTES = 384,
+    // The most warps of a block of packed_product_mM that multiply: as many as its registers allow. Two more copy
+    // records
+    // and work out the norm.
+    CRUMB_PACKED_WARPS_M1 = 18,
+    CRUMB_PACKED_WARPS_M2 = 14,
+    CRUMB_PACKED_WARPS_M4 = 14,
+    CRUMB_PACKED_WARPS_M8 = 10,
+    CRUMB_PACKED_OTHER_WARPS = 2,
+    // Bytes of a block's copies under way at most; what the other warps load queues behind them. Llama-2-7B's four
+    // products with one token on one H200: 41.9, 39.6, 39.7, 40.4 and 41.0 us with 40,000, 50,000, 70,000, 100,000 and
+    // 200,000.
+    CRUMB_PACKED_WINDOW = 57344,
+    CRUMB_PACKED_IN_FLIGHT = 16,      // records in a block's shared memory at most
+    CRUMB_PACKED_ITEM_CHANNELS = 256, // of one region: what a warp multiplies at a time
+    CRUMB_PACKED_HEAD_BYTES = 2048,
+    CRUMB_PACKED_DIGIT_BYTES = 512, // of each warp that multiplies, for the digits of an item with one token
+    // What becomes of a product.
+    CRUMB_PACKED_STORE = 0,
+    CRUMB_PACKED_RESIDUAL = 1,
+    CRUMB_PACKED_SILU = 2,
     // A ring entry's token where a logit was NaN or infinite.
     CRUMB_TOKEN_BROKEN = -1,
 };
@@ -228,48 +241,66 @@ typedef struct {
 // One packed matrix of a product. Up to three share an input and its order (q, k, v; gate, up).
 typedef struct {
     crumb_packed_shape shape;
-    uint32_t first_feature; // of its rows in the output of packed_matvec_store_*
-    // Runs of up to CRUMB_PACKED_ITEM_TILES code tiles: of the 4-bit region, and of a whole record. The first row tile
-    // among those of all parts. crumb_packed_matvec_plan() fills these in.
+    uint32_t first_feature; // of its rows in the output of a stored product
+    // crumb_packed_plan() fills in: items of up to CRUMB_PACKED_ITEM_CHANNELS channels, of the 4-bit region and of a
+    // whole record; the warp that has the first; outliers of a record; the first row tile among those of all parts.
     uint32_t items4;
     uint32_t record_items;
+    uint32_t first_warp;
+    uint32_t record_entries;
     uint32_t first_unit;
+    uint32_t reserved;
     CRUMB_DEVICE(const uint8_t) records; // [segments][row tiles][record_bytes]
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
 } crumb_packed_part;
 
-// y = W x for M <= 8 tokens. The kernel's name says what happens to y:
-//   packed_matvec_store_mM     output fp32 [M][output_stride] = y + bias; parts side by side at first_feature
-//   packed_matvec_residual_mM  output fp32 [M][output_stride] += y + bias, one part, and what the next matrices want of
-//                              the sum: next_input and next_squares
-//   packed_matvec_silu_mM      output fp16 [M][output_stride] = silu(y of part 0) x y of part 1, each at its place
+// y = W x for M <= 8 tokens, and what becomes of y:
+//   CRUMB_PACKED_STORE     output fp32 [M][output_stride] = y + bias; parts side by side at first_feature
+//   CRUMB_PACKED_RESIDUAL  output fp32 [M][output_stride] += y + bias, one part, and what the next matrices want of the
+//                          sum: next_input and next_squares
+//   CRUMB_PACKED_SILU      output fp16 [M][output_stride] = silu(y of part 0) x y of part 1, each at its place
 // RMSNorm is folded in: who writes the residual stream also writes it times the norm's weight into the next matrices'
 // input and leaves sums of squares; the product's epilogue multiplies by 1 / sqrt(mean square + epsilon).
 typedef struct {
     crumb_packed_part parts[3];
     uint32_t part_count;
-    // Units (row tiles of all parts, or of gate and up together) of a block, and how many blocks have one more;
-    // crumb_packed_matvec_plan() fills these in.
+    uint32_t kind;
+    // Units (row tiles of all parts, or of gate and up together) of a block, and how many blocks have one more; whether
+    // a segment's records of a block fit its shared memory together. crumb_packed_plan() fills these in.
     uint32_t block_units;
     uint32_t long_blocks;
-    uint32_t tokens;                    // M
-    uint32_t positions;                 // of the input: segments x segment_channels
-    uint32_t columns;                   // K: features that the squares are the mean of
+    uint32_t resident;
+    uint32_t positions; // of the input: segments x segment_channels
+    uint32_t columns;   // K: features that the squares are the mean of
+    uint32_t square_count;
     CRUMB_DEVICE(const uint16_t) input; // fp16 [M][positions], permuted
     CRUMB_DEVICE(const float) squares;  // [square_count][M]: sums of squares of the stream; null: no norm
     CRUMB_DEVICE(void) output;
     CRUMB_DEVICE(const uint16_t) places; // silu: [N], the place of a feature in the output; null: its own
-    uint32_t square_count;
-    float epsilon;
     uint32_t output_stride;
     uint32_t next_positions;
     CRUMB_DEVICE(uint16_t) next_input;        // residual: fp16 [M][next_positions]; null: none wanted
     CRUMB_DEVICE(const uint16_t) next_places; // [N]: the place of a feature in next_input; null: its own
     CRUMB_DEVICE(const float) next_norm;      // [N]: weight of the norm in between
     CRUMB_DEVICE(float) next_squares;         // residual: [blocks][M]
-} crumb_packed_matvec_args;
+} crumb_packed_product;
 
-// The residual stream as the first matrices of a layer want it, where no packed_matvec_residual wrote it (the
+// What packed_product_mM takes.
+typedef struct {
+    crumb_packed_product product;
+    uint32_t tokens; // M
+    float epsilon;
+    // Warps that multiply; places in shared memory of the input (with one token), of the warps' sums and of the
+    // records' ring, and its bytes; bytes of a block's copies under way at most. crumb_packed_plan() fills these in.
+    uint32_t warps;
+    uint32_t input_offset;
+    uint32_t sums_offset;
+    uint32_t ring_offset;
+    uint32_t ring_bytes;
+    uint32_t window;
+} crumb_packed_args;
+
+// The residual stream as the first matrices of a layer want it, where no packed_product wrote it (the
 // embedding; prefill): next_input = stream x norm x CRUMB_STREAM_SCALE at its place, and the sum of squares of each
 // token.
 typedef struct {
@@ -298,40 +329,61 @@ static inline uint64_t crumb_matvec_shared_bytes(
         + (uint64_t)tokens * (2 * padded + 64 + padded / 8);
 }
 
-// Units of a product: row tiles of all parts, or, `paired` (SiLU), of gate and up together.
-static inline uint32_t crumb_packed_units(const crumb_packed_matvec_args *args, int paired) {
-    uint32_t units = 0;
-    for (uint32_t p = 0; p < args->part_count; p++) {
-        if (p == 0 || !paired) units += args->parts[p].shape.row_tiles;
-    }
-    return units;
-}
-
-// Fills in what a launch of packed_matvec_* on `blocks` blocks (at most units) needs to cut the work. Returns its
-// dynamic shared memory: rings, sums of every warp for each row tile of a block, outliers' sums and entries. `tokens`
-// is the kernel's M.
-static inline uint64_t crumb_packed_matvec_plan(
-    crumb_packed_matvec_args *args, uint32_t tokens, uint32_t blocks, int paired) {
-    const uint32_t warps = CRUMB_PACKED_THREADS / 32 - 1, item = CRUMB_PACKED_ITEM_TILES;
-    uint32_t units = 0;
-    uint64_t record = 0;
-    for (uint32_t p = 0; p < args->part_count; p++) {
-        crumb_packed_part *part = args->parts + p;
+// Fills in what a launch of packed_product_mM on `blocks` blocks of 32 x (args->warps + CRUMB_PACKED_OTHER_WARPS)
+// threads needs to cut the work. Returns its dynamic shared memory, at most `shared_limit` bytes: sums of every warp
+// for each row tile of a block, and a ring for records; 0 where that is too little. `tokens` is the kernel's M.
+static inline uint64_t crumb_packed_plan(
+    crumb_packed_args *args, uint32_t tokens, uint32_t blocks, uint64_t shared_limit) {
+    crumb_packed_product *product = &args->product;
+    const uint32_t item = CRUMB_PACKED_ITEM_CHANNELS, paired = product->kind == CRUMB_PACKED_SILU;
+    const uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1
+        : tokens == 2                 ? CRUMB_PACKED_WARPS_M2
+        : tokens == 4                 ? CRUMB_PACKED_WARPS_M4
+                                      : CRUMB_PACKED_WARPS_M8;
+    uint32_t units = 0, items = 0, all_items = 0, positions = 0;
+    uint64_t record = 0, records = 0;
+    for (uint32_t p = 0; p < product->part_count; p++) {
+        crumb_packed_part *part = product->parts + p;
         const crumb_packed_shape *s = &part->shape;
-        uint32_t tiles4 = s->four_bit_channels / CRUMB_TILE4_CHANNELS;
-        uint32_t tiles2 = (s->segment_channels - s->four_bit_channels) / CRUMB_TILE2_CHANNELS;
-        part->items4 = (tiles4 + item - 1) / item;
-        part->record_items = part->items4 + (tiles2 + item - 1) / item;
+        uint32_t two_bit_channels = s->segment_channels - s->four_bit_channels;
+        positions = s->segments * s->segment_channels;
+        part->items4 = (s->four_bit_channels + item - 1) / item;
+        part->record_items = part->items4 + (two_bit_channels + item - 1) / item;
+        part->record_entries = two_bit_channels / CRUMB_TILE2_CHANNELS * s->outliers_per_tile;
         part->first_unit = paired ? 0 : units;
         if (p == 0 || !paired) units += s->row_tiles;
-        uint64_t bytes = ((uint64_t)tiles2 * s->outliers_per_tile * 4 + 15) / 16 * 16 * s->segments;
-        if (bytes > record) record = bytes;
+        uint32_t own = part->record_items * s->segments;
+        // Where there are warps enough, gate and up have warps of their own; else each warp takes the same items of
+        // both, so that their activations serve twice.
+        part->first_warp = all_items;
+        all_items += own;
+        if (own > items) items = own;
+        if (s->record_bytes > record) record = s->record_bytes;
+        if (paired || s->segments > records) records = paired ? records + s->segments : s->segments;
     }
-    args->block_units = units / blocks;
-    args->long_blocks = units % blocks;
-    uint64_t slots = (uint64_t)((units + blocks - 1) / blocks) * (paired ? args->part_count : 1);
-    return CRUMB_PACKED_HEAD_BYTES + (uint64_t)warps * CRUMB_PACKED_DEPTH * CRUMB_PACKED_SLOT_BYTES
-        + slots * ((uint64_t)(warps + 1) * tokens * CRUMB_TILE_ROWS * 4 + record);
+    const int apart = paired && all_items <= most;
+    if (apart) items = all_items;
+    for (uint32_t p = 0; p < product->part_count && !apart; p++) product->parts[p].first_warp = 0;
+    const uint64_t tiles = (units + blocks - 1) / blocks, slots = tiles * (paired ? product->part_count : 1);
+    product->block_units = units / blocks;
+    product->long_blocks = units % blocks;
+    args->warps = items < most ? items : most;
+    args->window = CRUMB_PACKED_WINDOW;
+    args->input_offset = CRUMB_PACKED_HEAD_BYTES + (tokens == 1 ? args->warps * CRUMB_PACKED_DIGIT_BYTES : 0);
+    const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
+    if (sums > shared_limit) return 0;
+    args->sums_offset = (uint32_t)sums;
+    const uint64_t ring = args->sums_offset + args->warps * slots * tokens * CRUMB_TILE_ROWS * 4;
+    record = (record + 127) / 128 * 128;
+    if (ring + record > shared_limit) return 0;
+    uint64_t bytes = (shared_limit - ring) / 128 * 128;
+    if (bytes > records * tiles * record) bytes = records * tiles * record;
+    args->ring_offset = (uint32_t)ring;
+    args->ring_bytes = (uint32_t)bytes;
+    // A record may have to leave out the end of the ring.
+    const uint64_t together = bytes == records * tiles * record ? tiles * record : (tiles + 1) * record;
+    product->resident = tiles <= CRUMB_PACKED_IN_FLIGHT && together <= bytes;
+    return ring + bytes;
 }
 
 CRUMB_STATIC_ASSERT(sizeof(crumb_embed_args) == 48, "crumb_embed_args");
@@ -348,8 +400,9 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_matvec_args) == 136, "crumb_matvec_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_argmax_args) == 72, "crumb_argmax_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_sample_args) == 88, "crumb_sample_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 88, "crumb_packed_part");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_matvec_args) == 368, "crumb_packed_matvec_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 96, "crumb_packed_part");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 392, "crumb_packed_product");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 424, "crumb_packed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif

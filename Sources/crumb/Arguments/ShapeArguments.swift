@@ -26,7 +26,10 @@ struct BatchSizes: ExpressibleByArgument, Equatable {
 
 /// Random weights of a well-known model's sizes on a GPU, in place of a model.
 struct ShapeArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("Measure a GPU on random weights of this model's sizes.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Measure a GPU on random weights of this model's sizes: prompts and decode steps, or, with --kernels, its kernels.",
+            valueName: "name"))
     var shape: ModelShape?
 
     @Option(

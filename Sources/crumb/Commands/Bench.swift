@@ -1,10 +1,8 @@
 import ArgumentParser
-import CrumbCUDA
 import CrumbEngine
 import CrumbEval
 import CrumbFormats
 import CrumbGPU
-import Logging
 
 /// `crumb bench`: speed, in the terms of llama-bench.
 struct Bench: Verb {
@@ -20,37 +18,56 @@ struct Bench: Verb {
             GPU, and prompts and decode steps are timed there, with the greedy choice and the tokens read by \
             the host. Joules for a token come from the card's counter of energy, where it has one.
 
+            With --kernels every kernel of a step is timed by itself, made for each number M of --tokens as \
+            the engine makes it: many in one CUDA graph, on copies of the weights that are together three \
+            times the second-level cache, median of --runs. MB are the weights, or keys and values, that \
+            must be read; kernels without them find their input in the cache. ratio is the time of cuBLAS \
+            on an fp16 matrix of the same shape over the kernel's. K of attention_decode is the context.
+
             Examples:
               crumb bench smol
               crumb bench SmolLM2.gguf --threads 4 --prompt-tokens 128 --runs 3
               crumb bench --shape llama2-7b --batch 1,16
-              crumb bench --shape llama2-7b --weights fp16
+              crumb bench --shape llama2-7b --weights fp16 --csv shapes.csv
+              crumb bench --kernels --shape llama2-70b --tokens 1,8,64 --csv kernels.csv
 
             Keys of --json: results (test, device, backend, threads, tokensPerSecond, standardDeviation, \
             bytesPerToken, gigabytesPerSecond, ...), readGigabytesPerSecond. With --shape: results (test, \
             batch, tokensPerSecond, milliseconds, deviceMilliseconds, bytesPerToken, gigabytesPerSecond, \
             shareOfReadBandwidth, joulesPerToken), shape, weights, context, runs, device, card, backend, \
-            cuda, driver, readGigabytesPerSecond.
+            cuda, driver, readGigabytesPerSecond. With --kernels: results (kernel, path, m, n, k, \
+            microseconds, bytes, gigabytesPerSecond, shareOfReadBandwidth, cublasMicroseconds, ratio), \
+            shape, runs, device, card, image, backend, cublas, cuda, driver, readGigabytesPerSecond.
             """)
 
-    @Argument(help: ArgumentHelp("The model to measure; none with --shape.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model to measure; none with --shape or --kernels.", valueName: "model"))
     var model: String?
 
     @Option(
         name: [.customShort("p"), .long],
-        help: ArgumentHelp("Tokens of the prompt; 0 leaves this test out.", valueName: "n"))
-    var promptTokens = 512
+        help: ArgumentHelp("Tokens of the prompt; 0 leaves this test out. (default: 512)", valueName: "n"))
+    var promptTokens: Int?
 
     @Option(
-        name: [.customShort("n"), .customLong("tokens")],
-        help: ArgumentHelp("Tokens to generate; 0 leaves this test out.", valueName: "n"))
-    var generatedTokens = 128
+        name: [.customShort("n"), .long],
+        help: ArgumentHelp(
+            "Tokens to generate; 0 leaves this test out. With --kernels: each number M of tokens to time products with, from 1 to \(KernelBenchmark.mostTokens). (default: 128; 1,2,4,8,16,32,64,256,1024)",
+            valueName: "n,..."))
+    var tokens: TokenCounts?
 
-    @Option(name: [.short, .long], help: ArgumentHelp("Runs of each test.", valueName: "n"))
-    var runs = 5
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp("Runs of each test. (default: 5; with --kernels 11)", valueName: "n"))
+    var runs: Int?
+
+    @OptionGroup(title: "Kernels")
+    var step: KernelArguments
 
     @OptionGroup(title: "Shape")
     var random: ShapeArguments
+
+    @OptionGroup(title: "Results")
+    var results: ResultArguments
 
     @OptionGroup(title: "Engine")
     var engine: EngineArguments
@@ -58,59 +75,56 @@ struct Bench: Verb {
     @OptionGroup(title: "Output")
     var output: OutputArguments
 
+    var promptLength: Int { promptTokens ?? 512 }
+    var generatedTokens: Int { tokens?.counts.first ?? 128 }
+    var runCount: Int { runs ?? (step.kernels ? 11 : 5) }
+
     mutating func validate() throws {
-        try require((0...1_000_000).contains(promptTokens), "--prompt-tokens must lie between 0 and 1000000.")
-        try require((0...1_000_000).contains(generatedTokens), "--tokens must lie between 0 and 1000000.")
-        try require(
-            promptTokens + generatedTokens > 0, "--prompt-tokens and --tokens are both 0; nothing is left to measure.")
-        try require((1...1000).contains(runs), "--runs is \(runs); it must lie between 1 and 1000.")
-        guard random.shape != nil else {
-            return try require(model != nil, "What is to be measured is missing; give a model, or --shape.")
+        try require((1...1000).contains(runCount), "--runs is \(runCount); it must lie between 1 and 1000.")
+        if step.kernels { try validateKernels() } else { try validateTests() }
+        guard step.kernels || random.shape != nil else {
+            try require(results.csv == nil, "--csv belongs to --shape or --kernels, neither of which is given.")
+            return try require(model != nil, "What is to be measured is missing; give a model, --shape or --kernels.")
         }
-        try require(model == nil, "A model and --shape exclude each other; leave one out.")
+        let asked = step.kernels ? "--kernels" : "--shape"
+        try require(model == nil, "A model and \(asked) exclude each other; leave one out.")
         try require(
             engine.place.device != .cpu && engine.backend == .automatic && !engine.verify,
-            "--shape measures a GPU and reads no files; leave --device cpu, --backend and --verify out.")
+            "\(asked) measures a GPU and reads no files; leave --device cpu, --backend and --verify out.")
+    }
+
+    private func validateTests() throws {
+        try require((0...1_000_000).contains(promptLength), "--prompt-tokens must lie between 0 and 1000000.")
+        try require(tokens.map { $0.counts.count == 1 }, "--tokens takes several numbers only with --kernels.")
+        try require(
+            promptLength + generatedTokens > 0, "--prompt-tokens and --tokens are both 0; nothing is left to measure.")
+    }
+
+    private func validateKernels() throws {
+        try require(
+            tokens.map { $0.counts.allSatisfy { (1...KernelBenchmark.mostTokens).contains($0) } },
+            "--tokens must lie between 1 and \(KernelBenchmark.mostTokens) with --kernels.")
+        try require(
+            promptTokens == nil && random.weights == nil && random.batch == nil && random.context == nil,
+            "--kernels times single kernels; leave --prompt-tokens, --weights, --batch and --context out.")
     }
 
     func perform(_ console: Console) throws -> Outcome {
+        if step.kernels { return try measureKernels(console) }
         if let shape = random.shape { return try measure(shape, console) }
-        guard let path = model else { throw CommandError("there is no model to measure; give one, or --shape") }
+        guard let path = model else {
+            throw CommandError("there is no model to measure; give one, --shape or --kernels")
+        }
         let pool = engine.pool()
         let model = try engine.load(path, pool: pool)
         let benchmark = try SpeedBenchmark.measure(
             model.decoder, beginning: model.beginningToken, pool: pool,
             options: SpeedBenchmark.Options(
-                promptTokens: promptTokens, generatedTokens: generatedTokens, repetitions: runs)
+                promptTokens: promptLength, generatedTokens: generatedTokens, repetitions: runCount)
         ) { next, fraction in
             try model.checkpoint.checkUnchanged()
             console.show(Console.Progress(label: next, fraction: fraction))
         }
         return BenchmarkReport(model: model, benchmark: benchmark).outcome
-    }
-
-    private func measure(_ shape: ModelShape, _ console: Console) throws -> Outcome {
-        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
-        let device = card.device
-        // Before the model, which may leave little memory.
-        console.show(Console.Progress(label: "read bandwidth", fraction: 0))
-        let bandwidth = try DeviceBandwidth.bytesPerSecond(library: card.library)
-        let weights = random.weights ?? .crumb
-        console.show(Console.Progress(label: "random weights", fraction: 0.05))
-        let gpu = try RandomModel.decoder(
-            shape.configuration, weights.options, library: card.library, blas: card.blas)
-        var options = ShapeBenchmark.Options(
-            context: random.context ?? 256, steps: generatedTokens, promptTokens: promptTokens, repetitions: runs)
-        if let batch = random.batch { options.batches = batch.sizes }
-        let library = try? NVML.load()
-        let counter = library?.card(device.info)
-        let benchmark = try ShapeBenchmark.measure(gpu, options: options, energy: { counter?.energyMillijoules }) {
-            next, fraction in
-            console.show(Console.Progress(label: next, fraction: 0.1 + 0.9 * fraction))
-        }
-        return ShapeReport(
-            shape: shape, weights: weights, context: options.context, runs: runs, card: device.info,
-            release: library?.driverRelease, benchmark: benchmark, readBytesPerSecond: bandwidth
-        ).outcome
     }
 }

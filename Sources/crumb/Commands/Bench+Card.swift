@@ -1,0 +1,63 @@
+import CrumbCUDA
+import CrumbEngine
+import CrumbEval
+import CrumbGPU
+import Logging
+
+/// Measurements on a GPU without a model's files.
+extension Bench {
+    /// Prompts and decode steps of `--shape`.
+    func measure(_ shape: ModelShape, _ console: Console) throws -> Outcome {
+        let file = try results.file(columns: ShapeBenchmark.recordColumns)
+        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
+        let device = card.device
+        // Before the model, which may leave little memory.
+        console.show(Console.Progress(label: "read bandwidth", fraction: 0))
+        let bandwidth = try DeviceBandwidth.bytesPerSecond(library: card.library)
+        let weights = random.weights ?? .crumb
+        console.show(Console.Progress(label: "random weights", fraction: 0.05))
+        let gpu = try RandomModel.decoder(
+            shape.configuration, weights.options, library: card.library, blas: card.blas)
+        var options = ShapeBenchmark.Options(
+            context: random.context ?? 256, steps: generatedTokens, promptTokens: promptLength, repetitions: runCount)
+        if let batch = random.batch { options.batches = batch.sizes }
+        let library = try? NVML.load()
+        let counter = library?.card(device.info)
+        let benchmark = try ShapeBenchmark.measure(gpu, options: options, energy: { counter?.energyMillijoules }) {
+            next, fraction in
+            console.show(Console.Progress(label: next, fraction: 0.1 + 0.9 * fraction))
+        }
+        try file?.append(
+            benchmark.records(
+                results.measured(on: card, release: library?.driverRelease), shape: shape.rawValue,
+                weights: weights.rawValue, context: options.context, readBytesPerSecond: bandwidth))
+        return ShapeReport(
+            shape: shape, weights: weights, context: options.context, runs: runCount, card: device.info,
+            release: library?.driverRelease, benchmark: benchmark, readBytesPerSecond: bandwidth
+        ).outcome
+    }
+
+    /// The kernels of `--kernels`.
+    func measureKernels(_ console: Console) throws -> Outcome {
+        let file = try results.file(columns: KernelBenchmark.recordColumns)
+        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
+        let shape = random.shape ?? .llama2_7b
+        console.show(Console.Progress(label: "read bandwidth", fraction: 0))
+        let bandwidth = try DeviceBandwidth.bytesPerSecond(library: card.library)
+        console.show(Console.Progress(label: "random weights", fraction: 0.02))
+        let gpu = try KernelTimer.decoder(
+            { try shape.configuration(layers: $0) }, library: card.library, blas: card.blas)
+        var options = KernelBenchmark.Options(timer: KernelTimerOptions(runs: runCount))
+        if let tokens { options.tokens = tokens.counts }
+        let benchmark = try KernelBenchmark.measure(gpu, readBytesPerSecond: bandwidth, options: options) {
+            next, fraction in
+            console.show(Console.Progress(label: next, fraction: 0.05 + 0.95 * fraction))
+        }
+        let release = (try? NVML.load())?.driverRelease
+        try file?.append(
+            benchmark.records(results.measured(on: card, release: release), shape: shape.rawValue))
+        return KernelReport(
+            shape: shape, card: card.device.info, release: release, runs: runCount, benchmark: benchmark
+        ).outcome
+    }
+}

@@ -1,0 +1,68 @@
+import CrumbCUDA
+import CrumbEval
+import CrumbGPU
+import CrumbJSON
+import CrumbReport
+
+/// What `crumb bench --kernels` found, for people and for programs.
+struct KernelReport {
+    let shape: ModelShape
+    let card: DeviceInfo
+    /// NVIDIA's own number of the driver; nil where NVML is missing.
+    let release: String?
+    let runs: Int
+    let benchmark: KernelBenchmark
+
+    var outcome: Outcome { Outcome(text: text, json: json) }
+
+    private var text: String {
+        var table = TextTable([
+            ("kernel", .left), ("path", .left), ("M", .right), ("N", .right), ("K", .right), ("µs", .right),
+            ("MB", .right), ("GB/s", .right), ("of read", .right), ("cuBLAS fp16 µs", .right), ("ratio", .right),
+        ])
+        for timing in benchmark.timings {
+            table.append([
+                timing.kernel, timing.path, timing.m.map { "\($0)" } ?? "", timing.n.map { "\($0)" } ?? "",
+                timing.k.map { "\($0)" } ?? "", Figures.decimal(timing.seconds * 1e6, places: 2),
+                timing.bytes.map { Figures.decimal(Double($0) / 1e6, places: 2) } ?? "",
+                timing.bytesPerSecond.map { Figures.decimal($0 / 1e9, places: 1) } ?? "",
+                benchmark.share(of: timing).map { Figures.percent($0) } ?? "",
+                timing.librarySeconds.map { Figures.decimal($0 * 1e6, places: 2) } ?? "",
+                timing.ratio.map { Figures.decimal($0, places: 2) } ?? "",
+            ])
+        }
+        let read = Figures.decimal(benchmark.readBytesPerSecond / 1e9, places: 1)
+        let driver = release.map { "driver \($0), " } ?? ""
+        let library = benchmark.hasLibrary ? "" : " cuBLAS cannot be loaded, so its column is empty."
+        return table.markdown() + "\n"
+            + """
+            \(shape.rawValue) on \(benchmark.device), \(driver)CUDA \(card.driverVersion), kernels \(benchmark.image), \
+            \(benchmark.path). Medians of \(runs) runs. This card reads \(read) GB/s from memory at most.\(library)
+
+            """
+    }
+
+    private var json: JSONObject {
+        [
+            "results": .array(benchmark.timings.map(entry)), "shape": .string(shape.rawValue),
+            "runs": JSONValue(runs), "device": .string(benchmark.device), "card": .string(card.name),
+            "image": .string(benchmark.image), "backend": .string(benchmark.path),
+            "cublas": .bool(benchmark.hasLibrary), "cuda": .string("\(card.driverVersion)"),
+            "driver": release.map { .string($0) } ?? .null,
+            "readGigabytesPerSecond": JSONValue(benchmark.readBytesPerSecond / 1e9),
+        ]
+    }
+
+    private func entry(_ timing: KernelTiming) -> JSONValue {
+        [
+            "kernel": .string(timing.kernel), "path": .string(timing.path),
+            "m": timing.m.map { JSONValue($0) } ?? .null, "n": timing.n.map { JSONValue($0) } ?? .null,
+            "k": timing.k.map { JSONValue($0) } ?? .null, "microseconds": JSONValue(timing.seconds * 1e6),
+            "bytes": timing.bytes.map { JSONValue($0) } ?? .null,
+            "gigabytesPerSecond": timing.bytesPerSecond.map { JSONValue($0 / 1e9) } ?? .null,
+            "shareOfReadBandwidth": benchmark.share(of: timing).map { JSONValue($0) } ?? .null,
+            "cublasMicroseconds": timing.librarySeconds.map { JSONValue($0 * 1e6) } ?? .null,
+            "ratio": timing.ratio.map { JSONValue($0) } ?? .null,
+        ]
+    }
+}
