@@ -61,8 +61,9 @@ struct RandomPlan {
                 let shapes = projections.map { sizes.shape(of: $0) }
                 let rows = shapes.reduce(0) { $0 + $1.rows }
                 let hasBias = projections.contains { sizes.biases.contains($0) }
+                let segments = projections == [.o] || projections == [.down] ? Self.segments(sizes) : 1
                 return DeviceLinear(
-                    storage: try storage(shapes), rows: rows, columns: shapes[0].columns,
+                    storage: try storage(shapes, segments: segments), rows: rows, columns: shapes[0].columns,
                     bias: hasBias ? floats([Float](repeating: 0, count: rows)) : 0)
             }
             let window = sizes.attentionWindows[index]
@@ -80,18 +81,30 @@ struct RandomPlan {
 
     // MARK: linear layers
 
-    private mutating func storage(_ shapes: [(rows: Int, columns: Int)]) throws(ModelError) -> DeviceLinear.Storage {
+    /// Of o and down, as quantized models have them.
+    private static func segments(_ sizes: ModelConfiguration) -> Int {
+        [8, 4, 2].first { cut in
+            sizes.numKeyValueHeads % cut == 0 && sizes.intermediateSize % (cut * Int(CRUMB_TILE_ROWS)) == 0
+        } ?? 1
+    }
+
+    private mutating func storage(
+        _ shapes: [(rows: Int, columns: Int)], segments: Int
+    ) throws(ModelError) -> DeviceLinear.Storage {
         let columns = shapes[0].columns
         guard options.isPacked else {
             return .half(halves(shapes.reduce(0) { $0 + $1.rows } * columns, center: 0, spread: spread(columns)))
         }
         let step = Int(CRUMB_CHANNEL_ALIGNMENT)
-        let four = Int((options.fourBitShare * Double(columns) / Double(step)).rounded()) * step
+        let width = (columns / segments + step - 1) / step * step
+        var four = Int((options.fourBitShare * Double(width) / Double(step)).rounded()) * step
+        // Else the 2-bit channels would have to be padded.
+        if (width - four) % Int(CRUMB_TILE2_CHANNELS) != 0 { four += four + step <= width ? step : -step }
         var parts: [DevicePacked] = []
         for (rows, _) in shapes {
             guard
                 let shape = crumb_packed_shape(
-                    rows: rows, columns: columns, segments: 1, fourBitChannels: four,
+                    rows: rows, columns: columns, segments: segments, fourBitChannels: four,
                     outliersPerTile: options.outliersPerTile)
             else {
                 throw ModelError(
