@@ -1,0 +1,92 @@
+// The warp that copies a block's records into the ring.
+#pragma once
+
+#include "packed_shared.cuh"
+#include "packed_work.cuh"
+
+// Copies the block's records into the ring, one after the other.
+struct packed_copies {
+    const crumb_packed_args &args;
+    uint32_t count = 0;            // records so far
+    uint32_t released = 0;         // of them: whose bytes have been given back
+    uint32_t used = 0;             // bytes of the others, with what they left out at the ring's end
+    uint32_t offset = 0;           // where the next one goes
+    uint32_t size = 0;             // lane i: bytes of record i, modulo the records in flight, at most 32
+
+    // Of the copies under way, two for each record: the oldest, their bytes in all, and of record i in lane i.
+    uint32_t oldest = 0, under_way = 0, first_bytes = 0, second_bytes = 0;
+
+    CRUMB_INLINE explicit packed_copies(const crumb_packed_args &args) : args(args) {}
+
+    // Waits until few enough bytes are under way: what the other warps load would queue behind them.
+    CRUMB_INLINE void make_way(uint32_t bytes) {
+        packed_head *head = packed_shared_head();
+        while (under_way > 0 && under_way + bytes > args.window) {
+            const uint32_t record = oldest / 2, entry = record % CRUMB_PACKED_IN_FLIGHT;
+            uint64_t *barrier = oldest % 2 ? &head->full2[entry] : &head->full4[entry];
+            barrier_wait(barrier, record / CRUMB_PACKED_IN_FLIGHT & 1);
+            arrived();
+        }
+        under_way += bytes;
+    }
+    CRUMB_INLINE void arrived() {
+        under_way -= __shfl_sync(~0u, oldest % 2 ? second_bytes : first_bytes, oldest / 2 % CRUMB_PACKED_IN_FLIGHT);
+        oldest++;
+    }
+
+    CRUMB_INLINE void copy(const crumb_packed_part &part, uint32_t segment, uint32_t tile) {
+        packed_head *head = packed_shared_head();
+        const crumb_packed_shape &shape = part.shape;
+        const uint32_t bytes = (shape.record_bytes + 127) / 128 * 128;
+        const uint32_t left_out = offset + bytes > args.ring_bytes ? args.ring_bytes - offset : 0;
+        while (used + left_out + bytes > args.ring_bytes || count - released == CRUMB_PACKED_IN_FLIGHT) {
+            // No warp needs records before this one.
+            const uint32_t lane = threadIdx.x % 32;
+            const uint32_t first =
+                warp_reduce(lane < args.warps ? load_progress(head->progress + lane) : ~0u, Minimum());
+            for (; released < first && released < count; released++) {
+                used -= __shfl_sync(~0u, size, released % CRUMB_PACKED_IN_FLIGHT);
+                while (oldest < 2 * released + 2) arrived();
+            }
+        }
+        if (left_out > 0) offset = 0;
+        const uint32_t entry = count % CRUMB_PACKED_IN_FLIGHT;
+        if (threadIdx.x % 32 == entry) size = left_out + bytes;
+        uint8_t *to = packed_memory + args.ring_offset + offset;
+        const uint8_t *from = packed_record(part, segment, tile);
+        const uint32_t bytes4 = shape.codes2_offset, bytes2 = shape.scales4_offset - bytes4;
+        const uint32_t scales = shape.scales4_offset, rest = shape.record_bytes - scales;
+        make_way(bytes4 + rest);
+        if (threadIdx.x % 32 == entry) first_bytes = bytes4 + rest, second_bytes = bytes2;
+        if (copies_asks()) {
+            if (threadIdx.x % 32 == 0) head->offset[entry] = offset;
+            copies_expect(&head->full4[entry], bytes4 + rest);
+            copy_bytes(&head->full4[entry], to + scales, from + scales, rest);
+            copy_bytes(&head->full4[entry], to, from, bytes4);
+            copies_arrive(&head->full4[entry]);
+        }
+        if (threadIdx.x % 32 == 0) store_progress(&head->requested, count + 1);
+        make_way(bytes2);
+        if (copies_asks()) {
+            copies_expect(&head->full2[entry], bytes2);
+            copy_bytes(&head->full2[entry], to + bytes4, from + bytes4, bytes2);
+            copies_arrive(&head->full2[entry]);
+        }
+        used += left_out + bytes, offset += bytes, count++;
+    }
+};
+
+CRUMB_INLINE void packed_copy_warp(const crumb_packed_args &args) {
+    packed_copies copies(args);
+    const packed_block block(args.product);
+#pragma unroll 1
+    for (uint32_t index = 0; index < args.product.part_count; index++) {
+        const crumb_packed_part &part = args.product.parts[index];
+        const packed_range range(args.product, block, index);
+#pragma unroll 1
+        for (uint32_t segment = 0; segment < part.shape.segments; segment++) {
+#pragma unroll 1
+            for (uint32_t tile = 0; tile < range.tiles; tile++) copies.copy(part, segment, range.first + tile);
+        }
+    }
+}

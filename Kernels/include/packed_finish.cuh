@@ -1,0 +1,92 @@
+// The norm in front of a product, and what becomes of its sums.
+#pragma once
+
+#include "packed_output.cuh"
+#include "packed_shared.cuh"
+
+// The norm's factors.
+template <int tokens>
+CRUMB_INLINE void packed_norm(const crumb_packed_args &args, float *factors) {
+    const crumb_packed_product &product = args.product;
+    float sums[tokens] = {};
+#pragma unroll 2
+    for (uint32_t i = threadIdx.x % 32; product.squares && i < product.square_count; i += 32) {
+#pragma unroll
+        for (int token = 0; token < tokens; token++) {
+            if (static_cast<uint32_t>(token) < args.tokens) {
+                sums[token] += __ldcg(product.squares + i * args.tokens + token);
+            }
+        }
+    }
+#pragma unroll
+    for (int token = 0; token < tokens; token++) {
+        float mean = warp_reduce(sums[token], Sum()) / static_cast<float>(product.columns);
+        float factor = product.squares ? rsqrtf(mean + args.epsilon) * (1 / CRUMB_STREAM_SCALE) : 1;
+        if (threadIdx.x % 32 == 0) factors[token] = factor;
+    }
+}
+
+// Row `row` of a slot's row tile.
+template <int tokens>
+CRUMB_INLINE float packed_sum(const crumb_packed_args &args, uint32_t slot, uint32_t token, uint32_t row) {
+    const float *from = reinterpret_cast<const float *>(packed_memory + args.sums_offset)
+        + (slot * args.warps * tokens + token) * CRUMB_TILE_ROWS + row;
+    float sum = 0;
+#pragma unroll 6
+    for (uint32_t warp = 0; warp < args.warps; warp++) sum += from[warp * tokens * CRUMB_TILE_ROWS];
+    return sum * packed_shared_head()->factors[token];
+}
+
+// Brings near what packed_finish will want for the block's first row tile.
+CRUMB_INLINE void packed_touch(const crumb_packed_product &product, const packed_block &block) {
+    const uint32_t row = block.begin * CRUMB_TILE_ROWS + threadIdx.x % 32;
+    if (product.kind != CRUMB_PACKED_RESIDUAL || row >= product.parts[0].shape.rows) return;
+    if (product.next_places) touch(product.next_places + row);
+    if (product.next_input) touch(product.next_norm + row);
+    if (product.parts[0].bias) touch(product.parts[0].bias + row);
+}
+
+// What becomes of the rows of all slots, a warp for each tile: lane = row.
+template <int tokens>
+CRUMB_INLINE void packed_finish(const crumb_packed_args &args, const packed_block &block) {
+    const crumb_packed_product &product = args.product;
+    packed_head *head = packed_shared_head();
+    // The warp of the norm is the first.
+    const uint32_t warp = threadIdx.x / 32 == args.warps ? 0 : threadIdx.x / 32 + 1, lane = threadIdx.x % 32;
+    float squares[tokens] = {};
+#pragma unroll 1
+    for (uint32_t index = 0; index < (product.kind == CRUMB_PACKED_SILU ? 1 : product.part_count); index++) {
+        const crumb_packed_part &part = product.parts[index];
+        const packed_range range(product, block, index);
+#pragma unroll 1
+        for (uint32_t tile = warp; tile < range.tiles; tile += args.warps + 1) {
+            const uint32_t row = (range.first + tile) * CRUMB_TILE_ROWS + lane, slot = range.slot + tile;
+            if (row >= part.shape.rows) continue;
+#pragma unroll
+            for (int token = 0; token < tokens; token++) {
+                if (static_cast<uint32_t>(token) >= args.tokens) break;
+                const float value = packed_sum<tokens>(args, slot, token, lane);
+                if (product.kind == CRUMB_PACKED_SILU) {
+                    packed_silu(product, token, row, value, packed_sum<tokens>(args, range.tiles + slot, token, lane));
+                } else if (product.kind == CRUMB_PACKED_RESIDUAL) {
+                    const float stream = packed_residual(product, part, token, row, value);
+                    squares[token] += stream * stream;
+                } else {
+                    packed_store(product, part, token, row, value);
+                }
+            }
+        }
+    }
+    if (product.kind != CRUMB_PACKED_RESIDUAL || !product.next_input) return;
+#pragma unroll
+    for (int token = 0; token < tokens; token++) {
+        float sum = warp_reduce(squares[token], Sum());
+        if (lane == 0) head->squares[warp][token] = sum;
+    }
+    packed_sync(args);
+    if (warp == 0 && lane < args.tokens) {
+        float sum = 0;
+        for (uint32_t i = 0; i <= args.warps; i++) sum += head->squares[i][lane];
+        __stcg(product.next_squares + blockIdx.x * args.tokens + lane, sum);
+    }
+}

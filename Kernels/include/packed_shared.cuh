@@ -1,0 +1,24 @@
+// A block's shared memory: see crumb_packed_plan().
+#pragma once
+
+#include "packed_ring.cuh"
+
+// The start of a block's shared memory. Records in flight go round.
+struct packed_head {
+    // A record's 4-bit codes, scales and outliers are there; its 2-bit codes are.
+    uint64_t full4[CRUMB_PACKED_IN_FLIGHT], full2[CRUMB_PACKED_IN_FLIGHT];
+    uint32_t offset[CRUMB_PACKED_IN_FLIGHT]; // in the ring
+    uint32_t progress[32];                   // of each warp: the first record that it still needs
+    uint32_t requested;                      // records whose copies have been asked for
+    float factors[8];                        // of each token: the norm's
+    float squares[24][8];                    // [warp][token] of the new residual stream
+};
+
+static_assert(sizeof(packed_head) <= CRUMB_PACKED_HEAD_BYTES, "crumb_packed_plan() counts on it");
+
+extern __shared__ __align__(128) uint8_t packed_memory[];
+
+CRUMB_INLINE packed_head *packed_shared_head() { return reinterpret_cast<packed_head *>(packed_memory); }
+
+// Waits for all warps of the block but the one that copies.
+CRUMB_INLINE void packed_sync(const crumb_packed_args &args) { barrier_of_warps(2, args.warps + 1); }
