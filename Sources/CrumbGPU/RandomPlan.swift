@@ -61,9 +61,9 @@ struct RandomPlan {
                 let shapes = projections.map { sizes.shape(of: $0) }
                 let rows = shapes.reduce(0) { $0 + $1.rows }
                 let hasBias = projections.contains { sizes.biases.contains($0) }
-                let segments = projections == [.o] || projections == [.down] ? Self.segments(sizes) : 1
                 return DeviceLinear(
-                    storage: try storage(shapes, segments: segments), rows: rows, columns: shapes[0].columns,
+                    storage: try storage(shapes, segments: sizes.packedSegments(of: projections[0])), rows: rows,
+                    columns: shapes[0].columns,
                     bias: hasBias ? floats([Float](repeating: 0, count: rows)) : 0)
             }
             let window = sizes.attentionWindows[index]
@@ -80,13 +80,6 @@ struct RandomPlan {
     }
 
     // MARK: linear layers
-
-    /// Of o and down, as quantized models have them.
-    private static func segments(_ sizes: ModelConfiguration) -> Int {
-        [8, 4, 2].first { cut in
-            sizes.numKeyValueHeads % cut == 0 && sizes.intermediateSize % (cut * Int(CRUMB_TILE_ROWS)) == 0
-        } ?? 1
-    }
 
     private mutating func storage(
         _ shapes: [(rows: Int, columns: Int)], segments: Int

@@ -108,20 +108,9 @@ private struct Steps {
         self.projection = projection
         (rows, columns) = configuration.shape(of: projection)
         self.outliersPerTile = outliersPerTile
-        segments = Self.segments(projection, configuration)
+        segments = configuration.packedSegments(of: projection)
         fourBitChannels = 0
         _ = try shape()
-    }
-
-    /// Columns of o and down can be cut for 8, 4 or 2 GPUs where the key-value heads can, and where each GPU's rows of
-    /// gate and up, which make its inputs of down, are whole record tiles.
-    private static func segments(_ projection: Projection, _ configuration: ModelConfiguration) -> Int {
-        guard projection == .o || projection == .down else { return 1 }
-        let cuts = [8, 4, 2].first { cut in
-            configuration.numKeyValueHeads % cut == 0
-                && configuration.intermediateSize % (cut * Int(CRUMB_TILE_ROWS)) == 0
-        }
-        return cuts ?? 1
     }
 
     /// The smallest number of 4-bit channels above none, and the step to the next: padding stays at its least.
