@@ -29,6 +29,7 @@ template <int tokens> struct packed_worker {
     packed_fragments<tokens> fragments;
     uint32_t count = 0; // records of the parts before
     uint32_t run;       // the warp's next run of outliers, counted from the group's first
+    uint32_t loaded;    // the item whose activations the fragments are
     float *sums;        // of slot 0: [slot][warp][tokens][32]
     uint8_t *scratch;
 
@@ -164,8 +165,6 @@ template <int tokens> struct packed_worker {
         count += groups * tiles;
         release(count);
     }
-
-    uint32_t loaded; // the item whose activations the fragments are
 
     CRUMB_INLINE void multiply(const packed_block &block) {
         const crumb_packed_product &product = args.product;

@@ -1,6 +1,5 @@
 // The kernels on a CPU, for their indices and protocols: one fiber a CUDA thread, warp-wide operations as meetings of
-// 32 fibers, bulk copies done at once. Blocks run one after the other, the last first, as only earlier blocks wait for
-// later ones. Rounding inside a tensor-core product is not the GPU's (fp64 here).
+// 32 fibers, copies done at once. Blocks run one after the other.
 #pragma once
 
 #include <cmath>
@@ -137,17 +136,10 @@ template <class Value> inline Value __shfl_up_sync(unsigned, Value value, int by
     int lane = threadIdx.x % 32;
     return all[lane >= by ? lane - by : lane];
 }
-inline uint32_t atomicMax(uint32_t *to, uint32_t value) {
-    uint32_t before = *to;
-    if (value > before) *to = value;
-    return before;
-}
-inline void __threadfence() {}
 template <class Value> inline Value __ldcg(const Value *from) { return *from; }
 template <class Value> inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> inline Value __ldg(const Value *from) { return *from; }
 template <class Value> inline void __stcg(Value *to, Value value) { *to = value; }
-inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint64_t>(a) * b >> 32; }
 inline int __clz(uint32_t value) { return value ? __builtin_clz(value) : 32; }
 inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     uint64_t both = (uint64_t)b << 32 | a;
@@ -160,10 +152,8 @@ template <class To, class From> inline To emulated_bits(From from) {
     std::memcpy(&to, &from, sizeof to);
     return to;
 }
-inline float __int_as_float(int value) { return emulated_bits<float>(value); }
 inline float __uint_as_float(uint32_t value) { return emulated_bits<float>(value); }
 inline uint32_t __float_as_uint(float value) { return emulated_bits<uint32_t>(value); }
-inline int __float_as_int(float value) { return emulated_bits<int>(value); }
 inline float __expf(float value) { return std::exp(value); }
 inline float rsqrtf(float value) { return 1 / std::sqrt(value); }
 inline int min(int a, int b) { return a < b ? a : b; }
@@ -174,22 +164,9 @@ inline uint32_t max(uint32_t a, uint32_t b) { return a > b ? a : b; }
 inline uint32_t shared_address(const void *pointer) {
     return static_cast<uint32_t>(static_cast<const uint8_t *>(pointer) - packed_memory);
 }
-// Checks what the GPU would refuse.
-template <class Value> inline Value emulated_load(uint32_t address) {
-    if (address % sizeof(Value) || address + sizeof(Value) > sizeof packed_memory)
-        std::printf("bad shared address\n"), std::exit(1);
-    Value out;
-    std::memcpy(&out, packed_memory + address, sizeof out);
-    return out;
-}
 inline half2 __hfma2(half2 a, half2 b, half2 c) {
     auto one = [](half x, half y, half z) {
         return __double2half(static_cast<double>(__half2float(x)) * __half2float(y) + __half2float(z));
     };
     return half2(one(a.x, b.x, c.x), one(a.y, b.y, c.y));
-}
-inline double emulated_half(uint32_t pair, int which) {
-    __half_raw raw;
-    raw.x = static_cast<unsigned short>(which ? pair >> 16 : pair);
-    return __half2float(__half(raw));
 }

@@ -3,26 +3,6 @@
 
 #include "device.cuh"
 
-inline void mma(float (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
-    uint64_t a01[32], a23[32], b[32];
-    emulated_meet((uint64_t)a1 << 32 | a0, a01);
-    emulated_meet((uint64_t)a3 << 32 | a2, a23);
-    emulated_meet((uint64_t)b1 << 32 | b0, b);
-    int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    float out[4];
-    for (int e = 0; e < 4; e++) {
-        double sum = c[e];
-        for (int k = 0; k < 16; k++) {
-            int from = 4 * g + k % 8 / 2, to = 4 * (2 * t + e % 2) + k % 8 / 2;
-            uint64_t words = k < 8 ? a01[from] : a23[from];
-            uint32_t word = static_cast<uint32_t>(e < 2 ? words : words >> 32);
-            sum +=
-                emulated_half(word, k % 2) * emulated_half(static_cast<uint32_t>(k < 8 ? b[to] : b[to] >> 32), k % 2);
-        }
-        out[e] = static_cast<float>(sum);
-    }
-    std::memcpy(c, out, sizeof out);
-}
 inline void mma(int (&c)[4], uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, uint32_t b0, uint32_t b1) {
     uint64_t a01[32], a23[32], b[32];
     emulated_meet((uint64_t)a1 << 32 | a0, a01);
