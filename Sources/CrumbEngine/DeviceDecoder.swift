@@ -10,23 +10,13 @@ struct DeviceDecoder {
     let pool: ThreadPool
     let logger: Logger
 
-    /// The decoder, and what the log says of it.
-    struct Chosen {
-        let decoder: any Decoder
-        /// "CPU", or the card and its image of kernels.
-        let device: String
-        /// How products are made.
-        let path: String
-    }
-
     /// The decoder that a model is run with.
     ///
     /// - Parameter wantsCPU: Whether a backend of the CPU was asked for by name, which `auto` then heeds.
     /// - Throws: what went wrong on a GPU that was asked for; with `auto` that is logged, and the CPU takes over.
-    func choose(_ forward: DecoderForward, wantsCPU: Bool) throws -> Chosen {
-        let onHost = Chosen(decoder: forward, device: "CPU", path: forward.backend.name)
+    func choose(_ forward: DecoderForward, wantsCPU: Bool) throws -> any Decoder {
         switch choice {
-        case .cpu: return onHost
+        case .cpu: return forward
         case .cuda(let index):
             guard !wantsCPU else {
                 throw EngineError(
@@ -35,7 +25,7 @@ struct DeviceDecoder {
             }
             return try onCard(index, forward)
         case .automatic:
-            guard !wantsCPU else { return onHost }
+            guard !wantsCPU else { return forward }
             do {
                 return try onCard(0, forward)
             } catch let error as CUDAError where error.kind != .fault && error.kind != .lost {
@@ -43,14 +33,13 @@ struct DeviceDecoder {
             } catch let error as ModelError {
                 logger.info("the CPU is used", metadata: ["reason": "\(error)"])
             }
-            return onHost
+            return forward
         }
     }
 
-    private func onCard(_ index: Int, _ forward: DecoderForward) throws -> Chosen {
+    private func onCard(_ index: Int, _ forward: DecoderForward) throws -> GPUDecoder {
         let card = try Card(index, logger: logger)
-        let decoder = try GPUDecoder(
+        return try GPUDecoder(
             forward.configuration, weights: forward.weights, library: card.library, blas: card.blas, pool: pool)
-        return Chosen(decoder: decoder, device: decoder.name, path: decoder.pathName)
     }
 }

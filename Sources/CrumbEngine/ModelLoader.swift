@@ -60,12 +60,12 @@ package struct ModelLoader {
 
         let vocabulary = try VocabularySource(checkpoint)
         let tokenizer = try vocabulary.tokenizer(within: configuration.vocabSize)
-        let chosen = try DeviceDecoder(choice: device, pool: pool, logger: logger)
+        let decoder = try DeviceDecoder(choice: device, pool: pool, logger: logger)
             .choose(forward, wantsCPU: backend != .automatic)
         // The weights were read through the mapping while they were copied.
-        if chosen.decoder !== forward { try checkpoint.checkUnchanged() }
+        if decoder !== forward { try checkpoint.checkUnchanged() }
         let model = LoadedModel(
-            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: chosen.decoder, pool: pool,
+            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: decoder, pool: pool,
             tokenizer: tokenizer,
             chatTemplate: try vocabulary.chatTemplate.map { try ChatTemplate(source: $0) },
             endTokens: try vocabulary.endTokens(tokenizer, checkpoint: checkpoint, configuration: configuration),
@@ -76,8 +76,8 @@ package struct ModelLoader {
             "model loaded",
             metadata: [
                 "path": "\(path)", "format": "\(model.formatName)", "architecture": "\(configuration.modelType)",
-                "layers": "\(configuration.numHiddenLayers)", "device": "\(chosen.device)",
-                "backend": "\(chosen.path)", "threads": "\(pool.threadCount)",
+                "layers": "\(configuration.numHiddenLayers)", "device": "\(model.placement.device)",
+                "backend": "\(model.placement.backend)", "threads": "\(pool.threadCount)",
                 "seconds": "\(start.duration(to: clock.now).seconds)",
             ])
         return model

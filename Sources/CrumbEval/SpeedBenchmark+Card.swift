@@ -1,4 +1,5 @@
 import CrumbCUDA
+import CrumbEngine
 import CrumbGPU
 
 extension SpeedBenchmark {
@@ -10,6 +11,7 @@ extension SpeedBenchmark {
     ) throws -> SpeedBenchmark {
         try progress("read bandwidth", 0)
         let bandwidth = try DeviceBandwidth.bytesPerSecond(library: gpu.library, bytes: options.bandwidthBytes)
+        let placement = Placement(gpu)
         var results: [Result] = []
         func add(_ test: String, _ timing: StepTiming, _ seconds: [Double], tokens: Int) {
             var speeds = RunningMean()
@@ -17,7 +19,7 @@ extension SpeedBenchmark {
             for seconds in seconds { speeds.add(seconds > 0 ? Double(tokens) / seconds : 0) }
             results.append(
                 Result(
-                    test: test, backend: gpu.kernelsName, threads: threads, tokensPerSecond: speeds,
+                    test: test, backend: placement.backend, threads: threads, tokensPerSecond: speeds,
                     bytesPerToken: timing.bytes > 0 ? Double(timing.bytes) : nil))
         }
         if options.promptTokens > 0 {
@@ -34,14 +36,6 @@ extension SpeedBenchmark {
             add(test, timing, timing.hostSeconds, tokens: 1)
         }
         return SpeedBenchmark(
-            results: results, device: gpu.device.label, isOnCard: true, readBytesPerSecond: bandwidth)
+            results: results, device: placement.device, isOnCard: true, readBytesPerSecond: bandwidth)
     }
-}
-
-extension GPUDecoder {
-    /// Which kernels are used, and how products are made.
-    var kernelsName: String { "\(imageName), \(pathName)" }
-
-    /// The image that serves the card: "sm_90a".
-    var imageName: String { library.images.target(for: device.info.capability)?.name ?? "no image" }
 }

@@ -97,6 +97,7 @@ package struct SpeedBenchmark: Sendable {
         }
         try report("read bandwidth")
         let bandwidth = ReadBandwidth.bytesPerSecond(pool: pool, bufferBytes: options.bandwidthBytes)
+        let placement = Placement(decoder)
         var results: [Result] = []
         for test in tests {
             let timeline = try DecoderTimeline(decoder, capacity: test.tokens)
@@ -109,11 +110,11 @@ package struct SpeedBenchmark: Sendable {
             }
             results.append(
                 Result(
-                    test: test.name, backend: decoder.name, threads: pool.threadCount, tokensPerSecond: speeds,
+                    test: test.name, backend: placement.backend, threads: pool.threadCount, tokensPerSecond: speeds,
                     bytesPerToken: test.isDecode ? bytesPerToken(decoder, timeline.cache, tokens: test.tokens) : nil))
         }
         return SpeedBenchmark(
-            results: results, device: DeviceChoice.cpu.description, isOnCard: false, readBytesPerSecond: bandwidth)
+            results: results, device: placement.device, isOnCard: false, readBytesPerSecond: bandwidth)
     }
 
     private struct Test {

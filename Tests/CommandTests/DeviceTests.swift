@@ -46,6 +46,33 @@ private let hasDriver = FileSystem.exists("/dev/nvidiactl")
         for entry in entries { #expect(entry.object?["device"]?.string == "cpu") }
     }
 
+    @Test(arguments: [
+        ["run", "-p", "a", "-n", "1"], ["chat", "-n", "1"], ["eval", "--text", TinyModel.text, "--context", "64"],
+    ]) func `figures name the device and the backend that they come from`(arguments: [String]) throws {
+        let command = [Program.buildFolder + "/crumb", arguments[0], try TinyModel.source()] + arguments.dropFirst()
+        let options = ["--device", "cpu", "--backend", "reference", "--json"]
+        let json = try Program.start(command + options, input: Array("Hello\n".utf8)).wait().json()
+        #expect(json["device"]?.string == "cpu" && json["backend"]?.string == "reference", "\(json)")
+    }
+
+    @Test func `eval names the device of the source too`() throws {
+        let source = try TinyModel.source()
+        let command = ["eval", source, "--text", TinyModel.text, "--context", "64", "--windows", "1"]
+        let json = try Program.start(
+            [Program.buildFolder + "/crumb"] + command + ["--device", "cpu", "--against", source, "--json"]
+        ).wait().json()
+        #expect(json["sourceDevice"]?.string == "cpu" && json["sourceBackend"] == json["backend"], "\(json)")
+    }
+
+    @Test func `people are told the device too`() throws {
+        let source = try TinyModel.source()
+        let run = try Program.crumb("run", source, "-p", "a", "-n", "1", "--device", "cpu")
+        #expect(run.errors.contains("; cpu]"), "\(run.errors)")
+        let eval = try Program.crumb(
+            "eval", source, "--text", TinyModel.text, "--context", "64", "--device", "cpu", "--backend", "reference")
+        #expect(eval.output.contains("cpu, reference"), "\(eval.output)")
+    }
+
     @Test(
         .enabled(if: !hasDriver),
         arguments: [

@@ -59,6 +59,7 @@ extension EmulatedCardTests {
                     promptTokens: 9, generatedTokens: 6, repetitions: 2, bandwidthBytes: 1 << 20))
             #expect(benchmark.results.map(\.test) == ["pp9", "tg6"])
             #expect(benchmark.isOnCard && benchmark.device == "cuda:0 (Emulated)")
+            #expect(benchmark.results[1].backend.hasPrefix("sm_90a, packed codes"))
             #expect(benchmark.results.allSatisfy { $0.tokensPerSecond.count == 2 })
             #expect(benchmark.results[1].tokensPerSecond.mean > 0 && benchmark.results[0].bytesPerToken == nil)
             #expect(EmulatedCard.state.launches["read_memory"] ?? 0 > 0)

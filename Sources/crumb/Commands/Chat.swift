@@ -23,7 +23,7 @@ struct Chat: Verb {
               crumb chat smol --system "You answer in rhymes." --temperature 0.8
               echo "What is a tide?" | crumb chat smol
 
-            Keys of --json: messages (role, content), generatedTokens, tokensPerSecond.
+            Keys of --json: messages (role, content), generatedTokens, tokensPerSecond, device, backend.
             """)
 
     @Argument(help: ArgumentHelp("The model to talk with.", valueName: "model"))

@@ -26,7 +26,8 @@ struct Eval: Verb {
               crumb eval smol --text wiki.txt --windows 8 --against SmolLM2.gguf --json
 
             Keys of --json: perplexity, standardError, tokens, meanKL, topOneAgreement (the last two \
-            null without --against), windows, context, seconds.
+            null without --against), windows, context, seconds, device, backend; with --against also \
+            sourceDevice and sourceBackend, since one model may fit a GPU and the other not.
             """)
 
     @Argument(help: ArgumentHelp("The model to measure.", valueName: "model"))
@@ -81,10 +82,13 @@ struct Eval: Verb {
         }
         guard let source else {
             let result = try Perplexity.measure(model.decoder, windows: windows, pool: pool, progress: report)
-            return EvaluationReport(windows: windows, model: result).outcome
+            return EvaluationReport(windows: windows, model: result, placement: model.placement).outcome
         }
         let result = try Divergence.measure(
             source: source.decoder, quantized: model.decoder, windows: windows, pool: pool, progress: report)
-        return EvaluationReport(windows: windows, model: result.quantized, divergence: result).outcome
+        return EvaluationReport(
+            windows: windows, model: result.quantized, placement: model.placement, divergence: result,
+            sourcePlacement: source.placement
+        ).outcome
     }
 }

@@ -18,7 +18,7 @@ struct Run: Verb {
               crumb run smol --chat -p - < question.txt
 
             Keys of --json: text, promptTokens, generatedTokens, promptTokensPerSecond, \
-            tokensPerSecond, stopReason.
+            tokensPerSecond, stopReason, device, backend.
             """)
 
     /// Tokens of an answer where nothing is asked for: a page, and an end for models that find none.
@@ -73,7 +73,7 @@ struct Run: Verb {
             generation = try model.complete(text, options: options, contextLength: context, onText: stream.write)
         }
         try stream.endLine()
-        console.note(generation.summary)
-        return Outcome(text: "", json: generation.json)
+        console.note(generation.summary(on: model.placement))
+        return Outcome(text: "", json: generation.json(on: model.placement))
     }
 }

@@ -1,3 +1,4 @@
+import CrumbEngine
 import CrumbEval
 import CrumbJSON
 import CrumbReport
@@ -6,7 +7,11 @@ import CrumbReport
 struct EvaluationReport {
     let windows: EvaluationWindows
     let model: Perplexity
+    /// Where the model ran.
+    let placement: Placement
     var divergence: Divergence?
+    /// Where the source ran, which may be elsewhere.
+    var sourcePlacement: Placement?
 
     var outcome: Outcome { Outcome(text: table, json: json) }
 
@@ -24,6 +29,8 @@ struct EvaluationReport {
             "measured on",
             "\(Figures.count(model.tokens)) tokens, \(windows.count) windows of \(windows.context), in \(Figures.duration(model.seconds))",
         ])
+        table.append(["device", "\(placement)"])
+        if let sourcePlacement { table.append(["source's device", "\(sourcePlacement)"]) }
         return table.plain()
     }
 
@@ -44,6 +51,12 @@ struct EvaluationReport {
         object["context"] = JSONValue(windows.context)
         object["perplexityAfterWindows"] = .array(model.afterWindows.map { JSONValue($0) })
         object["seconds"] = JSONValue(model.seconds)
+        object["device"] = .string(placement.device)
+        object["backend"] = .string(placement.backend)
+        if let sourcePlacement {
+            object["sourceDevice"] = .string(sourcePlacement.device)
+            object["sourceBackend"] = .string(sourcePlacement.backend)
+        }
         return object
     }
 

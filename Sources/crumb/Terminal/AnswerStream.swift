@@ -39,7 +39,7 @@ final class AnswerStream {
 
 extension Generation {
     /// The figures, on one line.
-    var summary: String {
+    func summary(on placement: Placement) -> String {
         var text = "[\(promptTokens) tokens read at \(Figures.significant(promptTokensPerSecond))/s"
         if reusedTokens > 0 { text += ", \(reusedTokens) of them known" }
         text += "; \(generatedTokens) written at \(Figures.significant(tokensPerSecond))/s"
@@ -50,17 +50,18 @@ extension Generation {
         case .contextFull: text += "; the context is full"
         case .cancelled: text += "; stopped"
         }
-        return text + "]"
+        return text + "; \(placement.device)]"
     }
 
     /// The keys of `crumb run --json`.
-    var json: JSONObject {
+    func json(on placement: Placement) -> JSONObject {
         [
             "text": .string(text), "promptTokens": JSONValue(promptTokens),
             "generatedTokens": JSONValue(generatedTokens),
             "promptTokensPerSecond": JSONValue(promptTokensPerSecond), "tokensPerSecond": JSONValue(tokensPerSecond),
             "promptSeconds": JSONValue(promptSeconds), "generationSeconds": JSONValue(decodeSeconds),
-            "stopReason": .string(finish.rawValue),
+            "stopReason": .string(finish.rawValue), "device": .string(placement.device),
+            "backend": .string(placement.backend),
             // Larger seeds than JSON readers keep exactly stand as text.
             "seed": Int64(exactly: seed).map { .number(.integer($0)) } ?? .string("\(seed)"),
         ]

@@ -57,7 +57,10 @@ struct Conversation {
     /// - Throws: what an answer throws, unless somebody sits at the terminal who can do something about it.
     mutating func hold() throws -> Outcome {
         Interrupts.stopAnswersOnInterrupt()
-        if isTerminal { console.note("\(session.model.path) listens; /help shows the commands, Ctrl-D ends.") }
+        let placement = session.model.placement
+        if isTerminal {
+            console.note("\(session.model.path) listens (\(placement)); /help shows the commands, Ctrl-D ends.")
+        }
         while true {
             do {
                 guard let line = try nextLine() else { break }
@@ -73,6 +76,7 @@ struct Conversation {
             json: [
                 "messages": .array(session.messages), "generatedTokens": JSONValue(generatedTokens),
                 "tokensPerSecond": JSONValue(seconds > 0 ? Double(generatedTokens) / seconds : 0),
+                "device": .string(placement.device), "backend": .string(placement.backend),
             ])
     }
 
@@ -99,7 +103,7 @@ struct Conversation {
             session.reset(system: role)
             console.note("The conversation begins again with this role.")
         case .stats:
-            console.note(last?.summary ?? "Nothing was said yet.")
+            console.note(last?.summary(on: session.model.placement) ?? "Nothing was said yet.")
         case .help:
             console.note("/reset forget, /system TEXT new role, /stats last answer's figures, /exit leave")
         case .unknown(let command):
