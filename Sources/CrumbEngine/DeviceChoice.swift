@@ -1,6 +1,7 @@
 /// Where a model is run.
 package enum DeviceChoice: Sendable, Equatable, CustomStringConvertible {
-    /// On the first GPU where there is one that can, else on the CPU; the log says which and why.
+    /// On the first GPU where there is one that can, else on the CPU; the log says which, and warns where there is
+    /// a GPU that cannot.
     case automatic
     case cpu
     /// On this GPU, or not at all.

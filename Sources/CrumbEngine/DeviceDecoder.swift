@@ -1,8 +1,9 @@
 import CrumbCUDA
+import CrumbFormats
 import CrumbGPU
 import CrumbModel
 import CrumbThreads
-import Logging
+package import Logging
 
 /// Brings a model to the GPU where it is wanted there.
 struct DeviceDecoder {
@@ -28,12 +29,11 @@ struct DeviceDecoder {
             guard !wantsCPU else { return forward }
             do {
                 return try onCard(0, forward)
-            } catch let error as CUDAError where error.kind != .fault && error.kind != .lost {
-                logger.info("the CPU is used", metadata: ["reason": "\(error)"])
-            } catch let error as ModelError {
-                logger.info("the CPU is used", metadata: ["reason": "\(error)"])
+            } catch {
+                guard let level = FallbackToCPU.level(for: error) else { throw error }
+                logger.log(level: level, "the CPU is used in place of a GPU", metadata: ["reason": "\(error)"])
+                return forward
             }
-            return forward
         }
     }
 
@@ -42,4 +42,27 @@ struct DeviceDecoder {
         return try GPUDecoder(
             forward.configuration, weights: forward.weights, library: card.library, blas: card.blas, pool: pool)
     }
+}
+
+/// What the CPU's taking over for a GPU is worth in the log.
+package enum FallbackToCPU {
+    /// The level of the message: a machine without a GPU is as it should be, but whoever has one must learn why it is
+    /// not used. nil where the CPU must not take over: the error is a failure of the GPU in the middle of its work.
+    ///
+    /// - Parameter hasCard: Whether the system knows of an NVIDIA GPU, where the driver's library is missing.
+    package static func level(for error: any Error, hasCard: Bool = systemHasCard) -> Logger.Level? {
+        switch error {
+        case let error as CUDAError:
+            switch error.kind {
+            case .fault, .lost: nil
+            case .driverMissing: hasCard ? .warning : .info
+            default: .warning
+            }
+        case is ModelError: .warning
+        default: nil
+        }
+    }
+
+    /// Whether NVIDIA's kernel module serves a GPU to this process; a container may get that without the library.
+    package static var systemHasCard: Bool { FileSystem.exists("/dev/nvidiactl") }
 }

@@ -64,6 +64,13 @@ private let hasDriver = FileSystem.exists("/dev/nvidiactl")
         #expect(json["sourceDevice"]?.string == "cpu" && json["sourceBackend"] == json["backend"], "\(json)")
     }
 
+    @Test(.enabled(if: !hasDriver)) func `a machine without a GPU is not warned of it, but told what is used`() throws {
+        let source = try TinyModel.source()
+        #expect(!(try Program.crumb("run", source, "-p", "a", "-n", "1").errors.contains("warning")))
+        let errors = try Program.crumb("run", source, "-p", "a", "-n", "1", "--verbose").errors
+        #expect(errors.contains("the CPU is used in place of a GPU reason=no NVIDIA driver"), "\(errors)")
+    }
+
     @Test func `people are told the device too`() throws {
         let source = try TinyModel.source()
         let run = try Program.crumb("run", source, "-p", "a", "-n", "1", "--device", "cpu")

@@ -9,7 +9,7 @@ extension BackendChoice: ExpressibleByArgument {}
 struct DeviceArguments: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "auto: the first GPU that can, else the CPU. cpu. cuda, or cuda:1 and so on: this GPU, or an error that says why not. (default: auto)",
+            "auto: the first GPU, else the CPU, with a warning where there is a GPU that cannot. cpu. cuda, or cuda:1 and so on: this GPU, or an error that says why not. (default: auto)",
             valueName: "name"),
         transform: DeviceArguments.read)
     var device = DeviceChoice.automatic
