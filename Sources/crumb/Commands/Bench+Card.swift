@@ -9,15 +9,21 @@ extension Bench {
     /// Prompts and decode steps of `--shape`.
     func measure(_ shape: ModelShape, _ console: Console) throws -> Outcome {
         let file = try results.file(columns: ShapeBenchmark.recordColumns)
-        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
+        let logger = Logger(label: "crumb.bench")
+        let card = try Card(engine.place.index, logger: logger)
         let device = card.device
         // Before the model, which may leave little memory.
         console.show(Console.Progress(label: "read bandwidth", fraction: 0))
         let bandwidth = try DeviceBandwidth.bytesPerSecond(library: card.library)
         let weights = random.weights ?? .crumb
         console.show(Console.Progress(label: "random weights", fraction: 0.05))
+        let start = secondsSinceBoot()
         let gpu = try RandomModel.decoder(
             shape.configuration, weights.options, library: card.library, blas: card.blas)
+        // The rest is measuring: --runs times --tokens steps by two clocks for each batch, minutes for a large shape.
+        logger.info(
+            "random weights made",
+            metadata: ["bytesPerToken": "\(gpu.bytesPerToken)", "seconds": "\(secondsSinceBoot() - start)"])
         var options = ShapeBenchmark.Options(
             context: random.context ?? 256, steps: generatedTokens, promptTokens: promptLength, repetitions: runCount)
         if let batch = random.batch { options.batches = batch.sizes }
