@@ -77,13 +77,12 @@ package struct BatchSampling {
                 "\(sequences) sequences of \(tokens) tokens cannot be drawn: sequences go from 1 to 4096, tokens from 1 to "
                     + "the model's context of \(longest)")
         }
-        var lanes = try (0..<sequences).map { index in
+        let caches = try decoder.makeCaches(sequences: sequences, capacity: tokens)
+        var lanes = try caches.enumerated().map { index, cache in
             var random = RandomSource(seed: seed, stream: index)
             var options = SamplingOptions.ancestral(seed: random.next())
             options.temperature = temperature
-            var lane = Lane(
-                cache: try decoder.makeCache(capacity: tokens), sampler: try Sampler(options),
-                random: random, tokens: [])
+            var lane = Lane(cache: cache, sampler: try Sampler(options), random: random, tokens: [])
             lane.start(starts)
             return lane
         }

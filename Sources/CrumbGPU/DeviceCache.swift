@@ -83,3 +83,9 @@ package final class DeviceCache: SequenceCache {
         self.length = length
     }
 }
+
+extension GPUDecoder {
+    package func makeCaches(sequences: Int, capacity: Int) throws -> [any SequenceCache] {
+        try makeCaches(sequences, capacity: capacity)
+    }
+}

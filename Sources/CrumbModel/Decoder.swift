@@ -11,6 +11,11 @@ package protocol Decoder: AnyObject {
     /// - Throws: `ModelError` or `CUDAError` when the memory cannot be had.
     func makeCache(capacity: Int) throws -> any SequenceCache
 
+    /// Room for as many sequences, which passes take in side by side, each with the same capacity.
+    ///
+    /// - Throws: as `makeCache`.
+    func makeCaches(sequences: Int, capacity: Int) throws -> [any SequenceCache]
+
     /// Runs all layers, counts the tokens in their caches, and keeps the residual stream for `logits(rows:)`.
     ///
     /// - Throws: `ModelError` for a token outside the vocabulary; `CUDAError` where a device fails.
@@ -26,6 +31,12 @@ package protocol Decoder: AnyObject {
     /// - Returns: (logitRows, vocabSize) in host memory, valid until the next call.
     /// - Throws: as `run`.
     func logits(for batch: Batch) throws -> FloatMatrix
+}
+
+extension Decoder {
+    package func makeCaches(sequences: Int, capacity: Int) throws -> [any SequenceCache] {
+        try (0..<sequences).map { _ in try makeCache(capacity: capacity) }
+    }
 }
 
 /// The keys and values of one sequence's tokens, wherever they lie, as far as they are counted.
