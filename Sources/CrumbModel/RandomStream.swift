@@ -1,10 +1,10 @@
 /// Repeatable random numbers: SplitMix64 (Steele, Lea, Flood 2014).
-struct RandomStream: RandomNumberGenerator {
+package struct RandomStream: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -13,8 +13,8 @@ struct RandomStream: RandomNumberGenerator {
     }
 
     /// A number from -1 to 1.
-    mutating func symmetric() -> Float { Float.random(in: -1...1, using: &self) }
+    package mutating func symmetric() -> Float { Float.random(in: -1...1, using: &self) }
 
     /// About normally distributed: the sum of twelve uniform numbers, variance 1.
-    mutating func normal() -> Float { (0..<12).reduce(Float(0)) { sum, _ in sum + symmetric() } / 2 }
+    package mutating func normal() -> Float { (0..<12).reduce(Float(0)) { sum, _ in sum + symmetric() } / 2 }
 }

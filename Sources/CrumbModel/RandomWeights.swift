@@ -1,12 +1,12 @@
 import CrumbABI
-import CrumbModel
-import CrumbPacked
-import CrumbTensor
+package import CrumbPacked
+package import CrumbTensor
 
-/// Random matrices on the host, in the forms that weights have.
-enum RandomWeights {
+/// Random matrices on the host, in the forms that weights have: what backends and devices are compared with each other on.
+package enum RandomWeights {
     /// Each segment's channels in random order; padding may stand anywhere in a segment.
-    static func order(_ columns: Int, segments: Int, fourBit: Int, _ random: inout RandomStream) -> ChannelOrder {
+    package static func order(_ columns: Int, segments: Int, fourBit: Int, _ random: inout RandomStream) -> ChannelOrder
+    {
         let width = columns / segments
         let padding = (width - fourBit + 63) / 64 * 64 + fourBit - width
         return ChannelOrder(
@@ -17,7 +17,7 @@ enum RandomWeights {
     }
 
     /// Random codes, scales and outliers with weights of about 1 / sqrt(columns).
-    static func packed(
+    package static func packed(
         _ rows: Int, _ columns: Int, segments: Int, order: ChannelOrder, fourBitChannels: Int,
         _ random: inout RandomStream
     ) throws -> PackedMatrix {
@@ -48,7 +48,8 @@ enum RandomWeights {
         return try PackedMatrix(shape: shape, records: buffer.tensor("random", .u8, [shape.byteCount]), order: order)
     }
 
-    static func grouped(
+    /// Random codes of 8 or 4 bits, and scales with which weights reach 0.5 to 1.
+    package static func grouped(
         _ rows: Int, _ columns: Int, bits: Int, _ random: inout RandomStream
     ) throws -> GroupedMatrix {
         let codes = HeapBuffer(byteCount: rows * columns * bits / 8)
@@ -66,7 +67,7 @@ enum RandomWeights {
     }
 
     /// Random numbers of about 1 / sqrt(columns) as fp32, fp16 or bf16.
-    static func dense(
+    package static func dense(
         _ name: String, _ rows: Int, _ columns: Int, _ type: StorageType, _ random: inout RandomStream,
         isBroken: Bool = false
     ) -> TensorView {
