@@ -8,7 +8,8 @@ import CrumbKernels
 ///     image SOURCE TARGET OFFSET BYTES KERNEL,KERNEL,...
 ///     end
 ///
-/// Offsets count from the end of the index. An image is a cubin, or PTX with a zero byte at its end.
+/// Offsets count from the end of the index. An image is a fat binary with one cubin or PTX, compressed,
+/// which the driver unpacks.
 package struct KernelImages: @unchecked Sendable {  // the bytes are never written
     /// One source compiled for one architecture.
     package struct Image {

@@ -31,6 +31,18 @@ extension FakeDriverTests {
             #expect(images.target(for: ComputeCapability(9, 0))?.name == "sm_90a")
         }
 
+        @Test(.enabled(if: !KernelImages.builtIn.images.isEmpty)) func `the program's own images are compressed`() {
+            let images = KernelImages.builtIn.images
+            for image in images {
+                // The magic number of fat binaries, and of Zstandard behind the headers.
+                #expect(image.bytes.loadUnaligned(as: UInt32.self) == 0xBA55_ED50, "\(image.module) \(image.target)")
+                let head = Array(image.bytes.prefix(256))
+                let frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD]
+                #expect((0..<head.count - 4).contains { Array(head[$0..<$0 + 4]) == frame }, "\(image.module)")
+            }
+            #expect(Set(images.map(\.target.name)) == Set(Self.shipped))
+        }
+
         @Test(arguments: ["sm_", "sm_9x", "sm_90b", "compute_", "80", "sm_-80", "sm_9", "sm_99999"])
         func `what is no architecture is no target`(_ name: String) {
             #expect(ImageTarget(name) == nil)
