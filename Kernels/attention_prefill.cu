@@ -170,13 +170,14 @@ template <int D> CRUMB_INLINE void attention_prefill(const crumb_attention_prefi
         total += __shfl_xor_sync(~0u, total, 1);
         total += __shfl_xor_sync(~0u, total, 2);
         if (token >= a.tokens) continue;
-        uint16_t *out = a.output + static_cast<size_t>(token) * a.output_stride;
 #pragma unroll
         for (int n = 0; n < D / 8; n++) {
 #pragma unroll
             for (int c = 0; c < 2; c++) {
                 uint32_t feature = head * D + 8 * n + 2 * t + c;
-                out[a.places ? a.places[feature] : feature] = half_bits(output[n][2 * r + c] / total);
+                const uint32_t place = a.places ? a.places[feature] : feature;
+                const uint64_t at = crumb_input_index(place, a.first_row + token, a.output_stride, a.output_width);
+                a.output[at] = half_bits(output[n][2 * r + c] / total);
             }
         }
     }

@@ -1,4 +1,4 @@
-// y = W x for packed matrices and up to 8 tokens: the products of the decode step.
+// y = W x for packed matrices and up to 4 tokens: the products of the decode step.
 //
 // Grid: at most one block a multiprocessor. Block: args.warps warps that multiply, one that works out the norm, one that
 // copies records into a ring in shared memory. Each multiplying warp takes items of the records in turns and loads what it
@@ -44,11 +44,10 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         packed_product<tokens>(args); \
     }
 
-// With 4 and 8 tokens the compiler spills up to 300 bytes for sm_100 and sm_120, whose registers go less far.
+// With 4 tokens the compiler spills for sm_100 and sm_120, whose registers go less far.
 // check: hot packed_product_m1
 // check: hot packed_product_m2
 // check: async packed_product_*
 CRUMB_PACKED_PRODUCT_KERNEL(1)
 CRUMB_PACKED_PRODUCT_KERNEL(2)
 CRUMB_PACKED_PRODUCT_KERNEL(4)
-CRUMB_PACKED_PRODUCT_KERNEL(8)

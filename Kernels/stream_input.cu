@@ -11,12 +11,12 @@ CRUMB_KERNEL __launch_bounds__(CRUMB_NORM_THREADS) stream_input(const __grid_con
     release_next();
     uint32_t m = blockIdx.x;
     const float *stream = a.stream + static_cast<size_t>(m) * a.columns;
-    uint16_t *output = a.next_input + static_cast<size_t>(m) * a.next_positions;
     float sum = 0;
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_NORM_THREADS) {
         float x = stream[k];
         sum = fmaf(x, x, sum);
-        output[a.places ? a.places[k] : k] = half_bits(fminf(fmaxf(x * a.norm[k] * CRUMB_STREAM_SCALE, -65504.0f), 65504.0f));
+        const uint64_t at = crumb_input_index(a.places ? a.places[k] : k, m, a.next_positions, a.next_width);
+        a.next_input[at] = half_bits(fminf(fmaxf(x * a.norm[k] * CRUMB_STREAM_SCALE, -65504.0f), 65504.0f));
     }
     sum = block_reduce<CRUMB_NORM_THREADS / 32>(sum, scratch, Sum());
     if (threadIdx.x == 0) a.squares[m] = sum;

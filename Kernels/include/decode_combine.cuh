@@ -7,7 +7,7 @@ template <int D>
 CRUMB_INLINE void write_output(const crumb_attention_decode_args &a, uint32_t head, uint32_t i, float number) {
     uint32_t feature = head * D + i;
     uint32_t place = a.places ? a.places[feature] : feature;
-    a.output[static_cast<size_t>(blockIdx.z) * a.output_stride + place] = half_bits(number);
+    a.output[crumb_input_index(place, a.first_row + blockIdx.z, a.output_stride, a.output_width)] = half_bits(number);
 }
 
 // Where split s of this block's heads has its part: heads8 x D numbers, heads8 maxima, heads8 sums.

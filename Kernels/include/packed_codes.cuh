@@ -11,12 +11,11 @@ CRUMB_INLINE void packed_scales(uint32_t codes, int (&out)[4]) {
     out[0] = even & 0xFF, out[1] = odd & 0xFF, out[2] = even >> 8, out[3] = odd >> 8;
 }
 
-// sums[fragment][m] += rows g + 16 m and g + 8 + 16 m of tile `tile` times its activations. A lane's words are its
-// codes of rows g, g + 8, g + 16, g + 24.
+// sums[m] += rows g + 16 m and g + 8 + 16 m of tile `tile` times its activations. A lane's words are its codes of rows g,
+// g + 8, g + 16, g + 24.
 template <int bits, int tokens>
 CRUMB_INLINE void packed_tile(
-    int (&sums)[packed_input<bits, tokens>::fragments][2][4], uint4 words, const packed_input<bits, tokens> &input,
-    int tile, int pass) {
+    int (&sums)[2][4], uint4 words, const packed_input<bits, tokens> &input, int tile, int pass) {
     using Input = packed_input<bits, tokens>;
     constexpr uint32_t mask = bits == 2 ? 0x03030303u : 0x0F0F0F0Fu;
     const uint32_t code[4] = {words.x, words.y, words.z, words.w};
@@ -33,45 +32,28 @@ CRUMB_INLINE void packed_tile(
                 a[i][0] = code[i] & mask, a[i][1] = shifted & mask;
             }
         }
+        uint32_t b0 = input.operand(tile, word, pass), b1 = input.operand(tile, word + 1, pass);
 #pragma unroll
-        for (int fragment = 0; fragment < Input::fragments; fragment++) {
-            uint32_t b0 = input.operand(fragment, tile, word, pass), b1 = input.operand(fragment, tile, word + 1, pass);
-#pragma unroll
-            for (int m = 0; m < 2; m++) {
-                mma(sums[fragment][m], a[2 * m][0], a[2 * m + 1][0], a[2 * m][1], a[2 * m + 1][1], b0, b1);
-            }
-        }
+        for (int m = 0; m < 2; m++) mma(sums[m], a[2 * m][0], a[2 * m + 1][0], a[2 * m][1], a[2 * m + 1][1], b0, b1);
     }
 }
 
-// A lane's results of an item: y[octet][i] of row g + 8 i, of one token's groups with the digits in columns ([0] only),
-// else of tokens 2 t and 2 t + 1 of each octet. `tiles`: code tiles of the item. An integer is below 2^31: 256
-// channels x 15 / 2 x 2^15 x a scale of 16.
+// A lane's results of an item: y[i] of row g + 8 i and the groups of one token. `tiles`: code tiles of the item. An integer
+// is below 2^31: 256 channels x 15 / 2 x 2^15 x a scale of 16.
 template <int bits, int tokens>
 CRUMB_INLINE void packed_item(
-    int (&y)[packed_input<bits, tokens>::octets][4][2], const uint8_t *codes, const uint8_t *scale_codes,
-    uint32_t tiles, const packed_input<bits, tokens> &input) {
+    int (&y)[4], const uint8_t *codes, const uint8_t *scale_codes, uint32_t tiles,
+    const packed_input<bits, tokens> &input) {
     using Input = packed_input<bits, tokens>;
     const uint32_t lane = threadIdx.x % 32, g = lane / 4;
-    constexpr int results = Input::digits_apart ? 2 : 1;
 #pragma unroll
     for (int step = 0; step < Input::steps; step++) {
         const int first = step / Input::passes * Input::step_tiles, pass = step % Input::passes;
         // Segments and regions end in short items.
         if (first > 0 && first >= static_cast<int>(tiles)) break;
-        int sums[Input::fragments][2][4];
+        int sums[2][4]; // columns of high and of low digits
 #pragma unroll
-        for (int fragment = 0; fragment < Input::fragments; fragment++) {
-#pragma unroll
-            for (int m = 0; m < 2; m++) {
-#pragma unroll
-                for (int e = 0; e < 4; e++) {
-                    bool low = Input::digits_apart ? fragment % 2 : e % 2;
-                    int column = Input::digits_apart ? e % 2 : 0;
-                    sums[fragment][m][e] = low ? input.in.start[step][fragment / 2][column] : 0;
-                }
-            }
-        }
+        for (int e = 0; e < 8; e++) sums[e / 4][e % 4] = e % 2 ? input.in.start[step] : 0;
 #pragma unroll
         for (int k = 0; k < Input::step_tiles; k++) {
             if (k > 0 && first + k >= static_cast<int>(tiles)) break;
@@ -85,60 +67,37 @@ CRUMB_INLINE void packed_item(
         int scales[4];
         packed_scales(*reinterpret_cast<const uint16_t *>(own), scales);
 #pragma unroll
-        for (int octet = 0; octet < Input::octets; octet++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-#pragma unroll
-                for (int c = 0; c < results; c++) {
-                    int e = i % 2 * 2 + c;
-                    int high = Input::digits_apart ? sums[2 * octet][i / 2][e] : sums[0][i / 2][e];
-                    int low = Input::digits_apart ? sums[2 * octet + 1][i / 2][e] : sums[0][i / 2][e + 1];
-                    int sum = packed_digit * high + low;
-                    y[octet][i][c] = step == 0 ? sum * scales[i] : y[octet][i][c] + sum * scales[i];
-                }
-            }
+        for (int i = 0; i < 4; i++) {
+            int sum = packed_digit * sums[i / 2][i % 2 * 2] + sums[i / 2][i % 2 * 2 + 1];
+            y[i] = step == 0 ? sum * scales[i] : y[i] + sum * scales[i];
         }
     }
 }
 
 // Adds an item's results to the warp's sums of a row tile, fp32 [tokens][32] in shared memory.
-template <int tokens, int octets>
-CRUMB_INLINE void packed_gather(
-    const int (&y)[octets][4][2], const float (&factor)[octets][2], const uint8_t *row_scales, float *sums) {
+template <int tokens>
+CRUMB_INLINE void packed_gather(const int (&y)[4], float factor, const uint8_t *row_scales, float *sums) {
     const uint32_t lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    auto add = [&](uint32_t token, uint32_t row, float value) {
-        sums[token * CRUMB_TILE_ROWS + row] += half_value(reinterpret_cast<const uint16_t *>(row_scales)[row]) * value;
+    auto add = [&](uint32_t token, uint32_t row, int sum) {
+        sums[token * CRUMB_TILE_ROWS + row] +=
+            half_value(reinterpret_cast<const uint16_t *>(row_scales)[row]) * (static_cast<float>(sum) * factor);
     };
-    if constexpr (tokens >= 8) {
+    if constexpr (tokens == 4) {
 #pragma unroll
-        for (int octet = 0; octet < octets; octet++) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-#pragma unroll
-                for (int c = 0; c < 2; c++) {
-                    float value = static_cast<float>(y[octet][i][c]) * factor[octet][c];
-                    add(8 * octet + 2 * t + c, g + 8 * i, value);
-                }
-            }
-        }
+        for (int i = 0; i < 4; i++) add(t, g + 8 * i, y[i]);
     } else {
-        if constexpr (tokens == 4) {
-#pragma unroll
-            for (int i = 0; i < 4; i++) add(t, g + 8 * i, static_cast<float>(y[0][i][0]) * factor[0][0]);
+        // Neighbouring lanes have parts of the same sums: each keeps half of the rows. Below 2^31 still: the sums of all
+        // channels of an item are within the bound above.
+        const bool odd = t % 2;
+        int low_rows = (odd ? y[1] : y[0]) + __shfl_xor_sync(~0u, odd ? y[0] : y[1], 1);
+        int high_rows = (odd ? y[3] : y[2]) + __shfl_xor_sync(~0u, odd ? y[2] : y[3], 1);
+        if constexpr (tokens == 2) {
+            add(t / 2, g + 8 * (t % 2), low_rows);
+            add(t / 2, g + 8 * (t % 2 + 2), high_rows);
         } else {
-            // Neighbouring lanes have parts of the same sums: each keeps half of the rows. Below 2^31 still: the sums of
-            // all channels of an item are within the bound above.
-            const bool odd = t % 2;
-            int low_rows = (odd ? y[0][1][0] : y[0][0][0]) + __shfl_xor_sync(~0u, odd ? y[0][0][0] : y[0][1][0], 1);
-            int high_rows = (odd ? y[0][3][0] : y[0][2][0]) + __shfl_xor_sync(~0u, odd ? y[0][2][0] : y[0][3][0], 1);
-            if constexpr (tokens == 2) {
-                add(t / 2, g + 8 * (t % 2), static_cast<float>(low_rows) * factor[0][0]);
-                add(t / 2, g + 8 * (t % 2 + 2), static_cast<float>(high_rows) * factor[0][0]);
-            } else {
-                const bool upper = t / 2;
-                int sum = (upper ? high_rows : low_rows) + __shfl_xor_sync(~0u, upper ? low_rows : high_rows, 2);
-                add(0, g + 8 * t, static_cast<float>(sum) * factor[0][0]);
-            }
+            const bool upper = t / 2;
+            int sum = (upper ? high_rows : low_rows) + __shfl_xor_sync(~0u, upper ? low_rows : high_rows, 2);
+            add(0, g + 8 * t, sum);
         }
     }
 }

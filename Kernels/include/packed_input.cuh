@@ -8,8 +8,8 @@
 // Codes are used where they stand in a byte: a 2-bit code at bits 2 and 3 counts four times, and its activation is
 // scaled to a quarter.
 //
-// The 8 columns of B: `tokens` tokens x groups x (hi, lo), so that sums of several groups stay apart and are scaled
-// once for all of them. From 8 tokens on a fragment has the high digits of 8 tokens, the next one the low digits.
+// The 8 columns of B: `tokens` tokens (1, 2, 4) x groups x (hi, lo), so that sums of several groups stay apart and are
+// scaled once for all of them.
 #pragma once
 
 #include "mma.cuh"
@@ -18,13 +18,11 @@ constexpr int packed_digit = 254;
 
 // Registers for the fragments of an item of either width and up to `tokens` tokens.
 template <int tokens> struct packed_fragments {
-    static constexpr int octets = tokens >= 8 ? tokens / 8 : 1, fragments = tokens >= 8 ? 2 * octets : 1;
-    uint32_t b[fragments][16];
-    // What the sums of the low digits begin with, the zero points' share. With the digits in columns, the last [1] is
-    // not used.
-    int start[tokens == 1 ? 2 : tokens == 2 ? 4 : 8][octets][2];
+    uint32_t b[16];
+    // What the sums of the low digits begin with, the zero points' share.
+    int start[tokens == 1 ? 2 : tokens == 2 ? 4 : 8];
     // From sums to sums of weight / scale x activation, of columns 2 t and 2 t + 1.
-    float factor[octets][2];
+    float factor;
 };
 
 // How they hold an item of one width.
@@ -33,11 +31,8 @@ template <int bits, int tokens> struct packed_input {
     static constexpr int words = bits == 2 ? 4 : 2;
     static constexpr int pairs = 2 * words;
     static constexpr int item_tiles = CRUMB_PACKED_ITEM_CHANNELS / (8 * pairs);
-    static constexpr bool digits_apart = tokens >= 8;
-    static constexpr int octets = packed_fragments<tokens>::octets;
-    static constexpr int fragments = packed_fragments<tokens>::fragments;
     // Groups with columns of their own; tiles that share one set of sums; tiles that a lane has activations of.
-    static constexpr int groups = digits_apart ? 1 : 4 / tokens;
+    static constexpr int groups = 4 / tokens;
     static constexpr int step_tiles = bits == 2 ? (groups > 1 ? groups / 2 : 1) : groups;
     static constexpr int lane_tiles = item_tiles / step_tiles;
     // 2-bit tiles have two groups: with all columns taken by tokens they are summed one after the other.
@@ -46,8 +41,8 @@ template <int bits, int tokens> struct packed_input {
 
     packed_fragments<tokens> &in;
 
-    // Column g's token (of the first octet), and its tile within a step.
-    static CRUMB_INLINE uint32_t token() { return digits_apart ? threadIdx.x % 32 / 4 : threadIdx.x % 32 / 8 / groups; }
+    // Column g's token, and its tile within a step.
+    static CRUMB_INLINE uint32_t token() { return threadIdx.x % 32 / 8 / groups; }
     static CRUMB_INLINE uint32_t step_tile() { return step_tile_of(threadIdx.x % 32 / 8); }
     // The same for the columns 2 t and 2 t + 1 of the results.
     static CRUMB_INLINE uint32_t result_tile() { return step_tile_of(threadIdx.x % 4); }
@@ -55,17 +50,9 @@ template <int bits, int tokens> struct packed_input {
 
     // Input: fp16 [M][positions], of the item's first channel.
     CRUMB_INLINE void load(const uint16_t *input, uint32_t positions, uint32_t tiles, uint32_t count) {
-#pragma unroll
-        for (int octet = 0; octet < octets; octet++) {
-            uint32_t x[lane_tiles * pairs];
-            fetch(x, input, positions, tiles, octet * 8 + token(), count);
-            int up = raise(x, octet);
-            if constexpr (digits_apart) {
-                split(x, up, octet);
-            } else {
-                split(x, up);
-            }
-        }
+        uint32_t x[lane_tiles * pairs];
+        fetch(x, input, positions, tiles, token(), count);
+        split(x, raise(x));
     }
 
     // One token, whose input is in shared memory: each lane makes the digits of 8 channels, and gets what it needs of the
@@ -83,7 +70,7 @@ template <int bits, int tokens> struct packed_input {
             uint4 v = lane / 4 < tiles ? reinterpret_cast<const uint4 *>(input)[lane] : make_uint4(0, 0, 0, 0);
             x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
         }
-        const int up = raise(x, 0);
+        const int up = raise(x);
         uint32_t high_digits[4], low_digits[4];
 #pragma unroll
         for (int pair = 0; pair < 4; pair++) {
@@ -117,14 +104,13 @@ template <int bits, int tokens> struct packed_input {
     }
 
     // Word `word` of B of tile `tile`, zero in columns of other groups.
-    CRUMB_INLINE uint32_t operand(int fragment, int tile, int word, int pass) const {
-        uint32_t value = in.b[fragment][tile * words + word];
+    CRUMB_INLINE uint32_t operand(int tile, int word, int pass) const {
+        uint32_t value = in.b[tile * words + word];
         return passes > 1 && threadIdx.x % 4 / 2 != pass ? 0 : value;
     }
 
   private:
     static CRUMB_INLINE uint32_t step_tile_of(uint32_t pair) {
-        if (digits_apart) return 0;
         return bits == 2 ? pair % groups / 2 : pair % groups;
     }
     // Whether this lane's channels of a 2-bit tile are those of its column's group.
@@ -162,7 +148,7 @@ template <int bits, int tokens> struct packed_input {
 #pragma unroll
             for (int i = 0; i < step_tiles; i++) {
                 bool mine = step_tiles == 1 || step_tile() == i;
-                in.b[0][(k * step_tiles + i) * words + word] = mine ? own[word] : 0;
+                in.b[(k * step_tiles + i) * words + word] = mine ? own[word] : 0;
             }
         }
 #pragma unroll
@@ -173,19 +159,19 @@ template <int bits, int tokens> struct packed_input {
             for (int word = 0; word < words; word += 2) {
                 add_zero(sums, mine ? own[word] : 0, mine ? own[word + 1] : 0);
             }
-            in.start[k * passes + pass][0][0] = start_of(sums[0], sums[1]);
+            in.start[k * passes + pass] = start_of(sums[0], sums[1]);
         }
     }
 
     // The power of two that brings the column's token's largest activation to 64 ... 127.
-    template <int count> CRUMB_INLINE int raise(uint32_t (&x)[count], int octet) {
+    template <int count> CRUMB_INLINE int raise(uint32_t (&x)[count]) {
         half2 largest = as_half2(0);
 #pragma unroll
         for (int i = 0; i < count; i++) largest = __hmax2_nan(largest, __habs2(as_half2(x[i])));
         uint32_t most = max(as_bits(largest) & 0xFFFF, as_bits(largest) >> 16);
         // Lanes that differ in all but the token of their column.
 #pragma unroll
-        for (int distance = 1; distance < (digits_apart ? 4 : 8 * groups); distance *= 2) {
+        for (int distance = 1; distance < 8 * groups; distance *= 2) {
             most = max(most, __shfl_xor_sync(~0u, most, distance));
         }
         // The largest high digit is 127, not 127.5.
@@ -194,9 +180,7 @@ template <int bits, int tokens> struct packed_input {
         // A number that is none, or infinite, spoils the result.
         float own = most < 0x7C00 ? __uint_as_float(static_cast<uint32_t>(127 - 6 + exponent) << 23) / packed_digit
                                   : __uint_as_float(0x7FC00000);
-        const uint32_t lane = 8 * (threadIdx.x % 4);
-        in.factor[octet][0] = __shfl_sync(~0u, own, lane);
-        if (digits_apart) in.factor[octet][1] = __shfl_sync(~0u, own, lane + 4);
+        in.factor = __shfl_sync(~0u, own, 8 * (threadIdx.x % 4));
         // Too small for the largest power of two of fp16.
         int up = 6 - exponent;
         if (up > 15) {
@@ -240,40 +224,6 @@ template <int bits, int tokens> struct packed_input {
 #pragma unroll
             for (int word = 0; word < words; word++) own[word] = word_of(digits, word);
             place(own, k);
-        }
-    }
-
-    // High digits into one fragment, low digits into the next.
-    CRUMB_INLINE void split(const uint32_t (&x)[lane_tiles * pairs], int up, int octet) {
-#pragma unroll
-        for (int k = 0; k < lane_tiles; k++) {
-            uint32_t high_digits[pairs], low_digits[pairs];
-#pragma unroll
-            for (int pair = 0; pair < pairs; pair++) {
-                half2 value = as_half2(x[k * pairs + pair]), high = __hfma2(value, scale(up, pair), offset());
-                half2 rest = __hfma2(value, scale(up, pair), __hsub2(offset(), high));
-                high_digits[pair] = as_bits(high);
-                low_digits[pair] = as_bits(__hfma2(rest, as_half2(0x5BF05BF0), offset()));
-            }
-#pragma unroll
-            for (int word = 0; word < words; word++) {
-                in.b[2 * octet][k * words + word] = word_of(high_digits, word);
-                in.b[2 * octet + 1][k * words + word] = word_of(low_digits, word);
-            }
-#pragma unroll
-            for (int pass = 0; pass < passes; pass++) {
-                int sums[2][4] = {};
-#pragma unroll
-                for (int i = 0; i < 2; i++) {
-#pragma unroll
-                    for (int word = 0; word < words; word += 2) {
-                        add_zero(
-                            sums[i], operand(2 * octet + i, k, word, pass), operand(2 * octet + i, k, word + 1, pass));
-                    }
-                }
-                in.start[k * passes + pass][octet][0] = start_of(sums[0][0], sums[1][0]);
-                in.start[k * passes + pass][octet][1] = start_of(sums[0][1], sums[1][1]);
-            }
         }
     }
 };

@@ -10,8 +10,8 @@ struct packed_head {
     uint32_t offset[CRUMB_PACKED_IN_FLIGHT]; // in the ring
     uint32_t progress[32];                   // of each warp: the first record that it still needs
     uint32_t requested;                      // records whose copies have been asked for
-    float factors[8];                        // of each token: the norm's
-    float squares[24][8];                    // [warp][token] of the new residual stream
+    float factors[4];                        // of each token: the norm's
+    float squares[24][4];                    // [warp][token] of the new residual stream
 };
 
 static_assert(sizeof(packed_head) <= CRUMB_PACKED_HEAD_BYTES, "crumb_packed_plan() counts on it");

@@ -8,7 +8,7 @@
 template <int bits, int tokens>
 CRUMB_INLINE void packed_multiply(
     const uint8_t *record, const packed_place &place, const packed_input<bits, tokens> &input, float *sums) {
-    int y[packed_input<bits, tokens>::octets][4][2];
+    int y[4];
     packed_item(y, record + place.codes, record + place.scales, place.tiles, input);
     packed_gather<tokens>(y, input.in.factor, record + place.row_scales, sums);
 }

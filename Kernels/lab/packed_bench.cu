@@ -1,6 +1,7 @@
-// Checks and times packed_product_* on random matrices: packed_bench check | packed_bench small | packed_bench time [shape | all | layer] [window]
+// Checks and times packed_product_* on random matrices: packed_bench check [product | matmul] | packed_bench small | packed_bench time [shape | all | layer] [window]
 //
 // nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I Kernels -I Sources/CrumbABI/include packed_bench.cu
+#include "packed_matmul.cu"
 #include "packed_product.cu"
 
 #include <cuda_runtime.h>
@@ -47,33 +48,65 @@ static uint8_t *random_matrix(const crumb_packed_shape &s, uint64_t seed) {
 }
 
 using kernel = void (*)(crumb_packed_args);
+using matmul_kernel = void (*)(crumb_matmul_args);
 struct variant {
     const char *name;
     uint32_t kind, tokens;
     kernel function;
+    matmul_kernel matmul = nullptr;
 };
 static const variant variants[] = {
     {"store", CRUMB_PACKED_STORE, 1, packed_product_m1},       {"store", CRUMB_PACKED_STORE, 2, packed_product_m2},
-    {"store", CRUMB_PACKED_STORE, 4, packed_product_m4},       {"store", CRUMB_PACKED_STORE, 8, packed_product_m8},
+    {"store", CRUMB_PACKED_STORE, 4, packed_product_m4},
     {"residual", CRUMB_PACKED_RESIDUAL, 1, packed_product_m1}, {"silu", CRUMB_PACKED_SILU, 1, packed_product_m1},
-    {"residual", CRUMB_PACKED_RESIDUAL, 8, packed_product_m8}, {"silu", CRUMB_PACKED_SILU, 8, packed_product_m8},
+    {"residual", CRUMB_PACKED_RESIDUAL, 4, packed_product_m4}, {"silu", CRUMB_PACKED_SILU, 4, packed_product_m4},
+#define MATMUL(M) \
+    {"store", CRUMB_PACKED_STORE, M, nullptr, packed_matmul_m##M}, \
+        {"residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_m##M}, \
+        {"silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_m##M}
+    MATMUL(8), MATMUL(16), MATMUL(32), MATMUL(64),
 };
 
 static int multiprocessors;
-static uint32_t window; // 0: what the plan says
+static uint32_t window, tiles; // 0: what the plan says
 
-static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream, bool dependent) {
-    const uint64_t bytes = crumb_packed_plan(&args, v.tokens, multiprocessors, 227 * 1024);
-    if (window) args.window = window;
-    CHECK(cudaFuncSetAttribute(v.function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
+template <class Kernel, class Arguments>
+static void launch(
+    Kernel function, const Arguments &args, int blocks, uint32_t threads, uint64_t bytes, cudaStream_t stream, bool dependent) {
+    CHECK(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t configuration = {};
-    configuration.gridDim = multiprocessors, configuration.blockDim = 32 * (args.warps + CRUMB_PACKED_OTHER_WARPS);
+    configuration.gridDim = blocks, configuration.blockDim = threads;
     configuration.dynamicSmemBytes = bytes, configuration.stream = stream;
     configuration.attrs = &attribute, configuration.numAttrs = dependent ? 1 : 0;
-    CHECK(cudaLaunchKernelEx(&configuration, v.function, args));
+    CHECK(cudaLaunchKernelEx(&configuration, function, args));
+}
+
+// For blocks that share rows.
+static float *partials;
+static uint32_t *arrivals;
+
+static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream, bool dependent) {
+    if (v.matmul) {
+        crumb_matmul_args wide = {};
+        wide.product = args.product, wide.tokens = args.tokens, wide.epsilon = args.epsilon;
+        const uint32_t most = crumb_matmul_warps(v.tokens), paired = v.kind == CRUMB_PACKED_SILU;
+        const int blocks = multiprocessors * crumb_matmul_blocks(v.tokens);
+        wide.tiles = std::min(tiles ? tiles : 4, most);
+        if (paired) wide.tiles = std::max(2u, wide.tiles & ~1u);
+        wide.slices = most / wide.tiles;
+        const uint64_t bytes = crumb_matmul_plan(&wide, v.tokens, blocks, 227 * 1024 / crumb_matmul_blocks(v.tokens) - 1024);
+        if (!bytes) std::printf("too little shared memory: M %u, %u x %u\n", v.tokens, wide.tiles, wide.slices), std::exit(1);
+        wide.partials = partials, wide.arrivals = arrivals;
+        launch(
+            v.matmul, wide, blocks, 32 * wide.tiles * wide.slices, bytes, stream, dependent);
+        return;
+    }
+    const uint64_t bytes = crumb_packed_plan(&args, v.tokens, multiprocessors, 227 * 1024);
+    if (window) args.window = window;
+    launch(v.function, args, multiprocessors, 32 * (args.warps + CRUMB_PACKED_OTHER_WARPS), bytes, stream, dependent);
 }
 
 static crumb_packed_args one(const crumb_packed_product &product, uint32_t tokens) {
@@ -82,26 +115,37 @@ static crumb_packed_args one(const crumb_packed_product &product, uint32_t token
     return args;
 }
 
+// Where packed_matmul wants a channel of a token.
+static size_t input_index(const crumb_packed_shape &s, uint32_t position, uint32_t token, uint32_t width) {
+    const uint32_t segment = position / s.segment_channels, channel = position % s.segment_channels;
+    const bool four = channel < s.four_bit_channels;
+    const uint32_t own = channel - (four ? 0 : s.four_bit_channels), tile = four ? 32 : 64;
+    const uint32_t place = segment * s.segment_channels + channel - own % tile + crumb_matmul_place(own % tile, four);
+    return crumb_wide_index(place, token, width);
+}
+
 static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, float magnitude) {
     static uint64_t seed = 1;
     const uint32_t positions = s.segments * s.segment_channels, n = s.rows;
     uint8_t *matrix = random_matrix(s, seed++), *other = (v.kind == CRUMB_PACKED_SILU) ? random_matrix(s, seed++) : nullptr;
     std::mt19937 generator(static_cast<uint32_t>(seed));
     std::normal_distribution<float> normal(0, magnitude);
-    std::vector<half> x(tokens * positions);
-    std::vector<float> values(x.size());
-    for (size_t i = 0; i < x.size(); i++) {
-        x[i] = __float2half(normal(generator) * (generator() % 500 == 0 ? 40 : 1)), values[i] = __half2float(x[i]);
+    std::vector<half> x(v.tokens * (positions + 64), __float2half(NAN));
+    std::vector<float> values(tokens * positions);
+    for (size_t i = 0; i < values.size(); i++) {
+        half h = __float2half(normal(generator) * (generator() % 500 == 0 ? 40 : 1));
+        x[!v.matmul ? i : input_index(s, i % positions, i / positions, v.tokens)] = h, values[i] = __half2float(h);
     }
     uint8_t *input;
     uint32_t *output;
     CHECK(cudaMalloc(&input, x.size() * 2));
     CHECK(cudaMemcpy(input, x.data(), x.size() * 2, cudaMemcpyHostToDevice));
-    CHECK(cudaMalloc(&output, size_t(tokens) * n * 4));
+    CHECK(cudaMalloc(&output, size_t(v.tokens) * n * 4));
     crumb_packed_product args = {};
     args.kind = v.kind, args.part_count = (v.kind == CRUMB_PACKED_SILU) ? 2 : 1, args.positions = positions, args.columns = s.columns;
     args.parts[0].shape = args.parts[1].shape = s, args.parts[0].records = matrix, args.parts[1].records = other;
     args.input = reinterpret_cast<uint16_t *>(input), args.output = output, args.output_stride = n;
+    if (v.kind == CRUMB_PACKED_SILU) args.next_input = reinterpret_cast<uint16_t *>(output), args.next_width = v.matmul ? v.tokens : 0, args.next_positions = n;
     auto product = [&](uint8_t *from) {
         std::vector<uint8_t> host(matrix_bytes(s));
         CHECK(cudaMemcpy(host.data(), from, host.size(), cudaMemcpyDeviceToHost));
@@ -116,6 +160,7 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
         launch(v, one(args, tokens), 0, false);
         CHECK(cudaDeviceSynchronize());
         result.resize(size_t(tokens) * n);
+        if (v.kind == CRUMB_PACKED_SILU) result.resize((size_t(v.tokens) * n + 1) / 2);
         CHECK(cudaMemcpy(result.data(), output, result.size() * 4, cudaMemcpyDeviceToHost));
     }
     double error = 0, power = 0, worst = 0;
@@ -123,15 +168,27 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
         double want = expected[i], have;
         if ((v.kind == CRUMB_PACKED_SILU)) {
             want = std::min(std::max(want / (1 + std::exp(-want)) * up[i], -65504.0), 65504.0);
-            have = __half2float(reinterpret_cast<half *>(got[0].data())[i]);
+            have = __half2float(reinterpret_cast<half *>(got[0].data())[crumb_input_index(i % n, i / n, n, v.matmul ? v.tokens : 0)]);
+            // What fp16 cannot hold is no error of the product's.
+            if (std::fabs(want) < 6e-8) want = have;
         } else {
             have = reinterpret_cast<float *>(got[0].data())[i];
         }
         error += (have - want) * (have - want), power += want * want, worst = std::max(worst, std::fabs(have - want));
     }
-    bool same = got[0] == got[1], good = error / power <= 5e-6 && same;
+    bool same = true;
+    for (size_t i = 0; i < expected.size(); i++) {
+        if (v.kind == CRUMB_PACKED_SILU) {
+            const size_t at = crumb_input_index(i % n, i / n, n, v.matmul ? v.tokens : 0);
+            same &= reinterpret_cast<uint16_t *>(got[0].data())[at] == reinterpret_cast<uint16_t *>(got[1].data())[at];
+        } else {
+            same &= got[0][i] == got[1][i];
+        }
+    }
+    bool good = error / power <= 5e-6 && same;
     std::printf(
-        "%s %s N %u S %u P %u F %u out %u M %u/%u x~%g: NSE %.2e, worst %g%s\n", good ? "ok  " : "FAIL", v.name, n,
+        "%s %s%s N %u S %u P %u F %u out %u M %u/%u x~%g: NSE %.2e, worst %g%s\n", good ? "ok  " : "FAIL",
+        v.matmul ? "matmul " : "", v.name, n,
         s.segments, s.segment_channels, s.four_bit_channels, s.outliers_per_tile, tokens, v.tokens, magnitude,
         error / power, worst, same ? "" : " NOT THE SAME TWICE");
     CHECK(cudaFree(matrix));
@@ -141,10 +198,12 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
     return good ? 0 : 1;
 }
 
-static int check() {
+static int check(const char *only) {
     int failures = 0;
     for (const variant &v : variants) {
-        for (uint32_t tokens = v.tokens == 1 ? 1 : v.tokens / 2 + 1; tokens <= v.tokens; tokens++) {
+        if (only && (std::strcmp(only, "matmul") == 0) != (v.matmul != nullptr)) continue;
+        for (uint32_t tokens = v.tokens == 1 ? 1 : v.tokens / 2 + 1; tokens <= v.tokens;
+             tokens += v.tokens > 16 && tokens < v.tokens ? std::min(11u, v.tokens - tokens) : 1) {
             failures += check_one(v, make_shape(37, 1, 576, 192, 4), tokens, 1);
             failures += check_one(v, make_shape(1001, 2, 736, 224, 3), tokens, 0.01f);
             failures += check_one(v, make_shape(513, 8, 1376, 352, 5), tokens, 1e-4f);
@@ -223,8 +282,8 @@ static void time_all(const char *only) {
     uint32_t *sink, *output;
     uint8_t *input;
     CHECK(cudaMalloc(&sink, 4));
-    CHECK(cudaMalloc(&output, 8 * 22016 * 4));
-    std::vector<half> x(8 * 11264);
+    CHECK(cudaMalloc(&output, 64 * 22016 * 4));
+    std::vector<half> x(64 * 11264);
     std::mt19937 generator(3);
     std::normal_distribution<float> normal(0, 1);
     for (half &h : x) h = __float2half(normal(generator));
@@ -262,6 +321,7 @@ static void time_all(const char *only) {
             args.kind = v.kind, args.part_count = t.paired ? 2 : 1, args.columns = t.shape.columns;
             args.positions = t.shape.segments * t.shape.segment_channels;
             args.parts[0].shape = args.parts[1].shape = t.shape;
+            args.next_input = t.paired ? reinterpret_cast<uint16_t *>(output) : nullptr, args.next_width = v.matmul ? v.tokens : 0, args.next_positions = t.shape.rows;
             args.input = reinterpret_cast<uint16_t *>(input), args.output = output, args.output_stride = t.shape.rows;
             double us[2];
             for (int dependent = 0; dependent < 2; dependent++) {
@@ -271,7 +331,8 @@ static void time_all(const char *only) {
                     launch(v, one(args, v.tokens), stream, dependent);
                 });
             }
-            std::printf("  %-8s M %u  %6.2f us, dependent launch %6.2f us\n", v.name, v.tokens, us[0], us[1]);
+            if (tiles && !v.matmul) continue;
+            std::printf("  %s%-8s M %u  %6.2f us, dependent launch %6.2f us\n", v.matmul ? "matmul " : "", v.name, v.tokens, us[0], us[1]);
         }
         for (uint8_t *copy : copies) CHECK(cudaFree(copy));
         std::fflush(stdout);
@@ -308,10 +369,10 @@ static void time_layer() {
                     product.positions = shapes[p].segments * shapes[p].segment_channels;
                     product.input = reinterpret_cast<uint16_t *>(memory + (p << 20));
                     product.output = memory + (((p + 1) % 4 << 20) + (8 << 20));
-                    if (product.kind == CRUMB_PACKED_SILU) product.output = memory + (2 << 20);
+                    product.next_positions = product.kind == CRUMB_PACKED_SILU ? 11008 : 4096;
+                    if (product.kind == CRUMB_PACKED_SILU) product.next_input = reinterpret_cast<uint16_t *>(memory + (2 << 20));
                     if (product.kind == CRUMB_PACKED_RESIDUAL) {
                         product.next_input = reinterpret_cast<uint16_t *>(memory + (p + 1 << 20));
-                        product.next_positions = 4096;
                         product.next_norm = reinterpret_cast<float *>(memory + (5 << 20));
                         product.next_squares = reinterpret_cast<float *>(memory + (6 << 20) + (p << 16));
                     } else {
@@ -328,9 +389,13 @@ static void time_layer() {
 
 int main(int count, char **arguments) {
     CHECK(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0));
-    if (count > 1 && std::strcmp(arguments[1], "check") == 0) return check() ? 1 : 0;
+    CHECK(cudaMalloc(&partials, size_t(multiprocessors) * 4 * 64 * 256 * 4));
+    CHECK(cudaMalloc(&arrivals, 4096));
+    CHECK(cudaMemset(arrivals, 0, 4096));
+    if (count > 1 && std::strcmp(arguments[1], "check") == 0) return check(count > 2 ? arguments[2] : nullptr) ? 1 : 0;
     if (count > 1 && std::strcmp(arguments[1], "small") == 0) return check_small() ? 1 : 0;
     window = count > 3 ? std::atoi(arguments[3]) : 0;
+    tiles = count > 4 ? std::atoi(arguments[4]) : 0;
     const char *only = count > 2 && std::strcmp(arguments[2], "all") != 0 ? arguments[2] : nullptr;
     if (!only || std::strcmp(only, "layer") == 0) time_layer();
     time_all(only);

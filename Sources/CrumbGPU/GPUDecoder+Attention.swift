@@ -48,9 +48,10 @@ extension GPUDecoder {
             qkv: workspace.queriesKeysValues + UInt64(4 * first * projectedFeatures), bias: bias,
             frequencies: weights.frequencies, positions: pass.positions + UInt64(4 * first),
             slots: pass.slots + UInt64(4 * first), places: target.places,
-            output: target.address + UInt64(2 * first * target.stride), partials: workspace.partials,
+            output: target.address, partials: workspace.partials,
             arrivals: workspace.arrivals, cache: arena.layer(index), heads: UInt32(configuration.numAttentionHeads),
-            half_input: 0, output_stride: UInt32(target.stride), window: UInt32(weights.layers[index].window))
+            half_input: 0, output_stride: UInt32(target.stride), window: UInt32(weights.layers[index].window),
+            output_width: UInt32(target.width), first_row: UInt32(first))
         let cluster = splits.usesClusters ? kernels.attentionDecodeCluster : nil
         // The cluster kernel has its extent compiled in.
         try (cluster ?? kernels.attentionDecode).launch(
@@ -97,11 +98,11 @@ extension GPUDecoder {
             block: LaunchExtent(Int(CRUMB_PREFILL_THREADS)), sharedBytes: StepKernels.prefillSharedBytes(head),
             stream: stream,
             arguments: crumb_attention_prefill_args(
-                queries: queries(first, pass), places: target.places,
-                output: target.address + UInt64(2 * first * target.stride), cache: layer,
+                queries: queries(first, pass), places: target.places, output: target.address, cache: layer,
                 heads: UInt32(configuration.numAttentionHeads), tokens: UInt32(rows.count), start: UInt32(start),
                 slot: UInt32(slot), output_stride: UInt32(target.stride),
-                window: UInt32(weights.layers[index].window)),
+                window: UInt32(weights.layers[index].window), output_width: UInt32(target.width),
+                first_row: UInt32(first)),
             programmatic: true)
     }
 

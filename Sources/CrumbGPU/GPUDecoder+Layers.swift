@@ -6,23 +6,30 @@ import CrumbModel
 extension GPUDecoder {
     /// What a packed product reads of the residual stream: the norm is folded into both sides of the product.
     struct FoldedNorm {
-        /// fp16 [M][positions]: stream x norm's weight, in the product's order.
-        let input: UInt64
-        let order: DeviceOrder
+        /// Stream x norm's weight.
+        let input: InputPlace
         /// fp32 [K].
         let norm: UInt64
         /// Sums of squares of the stream, see `Workspace.squares`.
         let squares: UInt64
-        /// Blocks that wrote them.
-        var blocks = 0
+        /// How many there are of each token.
+        var squareCount = 0
+
+        var width: Int { input.width }
     }
 
-    /// Where a product's input is to be written: fp16 [M][stride].
+    /// Where a product's input is to be written: fp16, as crumb_input_index() has it.
     struct InputPlace {
         let address: UInt64
+        /// Numbers of one token.
         let stride: Int
         /// u16 [K], or 0 for the source's order.
         let places: UInt64
+        /// Tokens of a wide input, else 0.
+        var width = 0
+
+        /// The address of the tokens from `row` on; of a wide input all are one piece.
+        func row(_ row: Int) -> UInt64 { width > 0 ? address : address + UInt64(2 * row * stride) }
     }
 
     /// Puts everything before the final norm into the stream.
@@ -63,31 +70,45 @@ extension GPUDecoder {
     func foldedNorm(of index: Int, _ role: InputRole, _ pass: Pass) -> FoldedNorm? {
         guard index < weights.layers.count else { return nil }
         let layer = weights.layers[index]
-        guard let order = layer[role].order, case .packed = route(layer[role], rows: pass.rows) else { return nil }
+        guard let order = layer[role].order, let width = inputWidth(layer[role], pass) else { return nil }
         let isFirst = role == .queryKeyValue
         return FoldedNorm(
-            input: pass.workspace.input(role, order), order: order,
+            input: packedInput(role, order, width: width, pass),
             norm: isFirst ? layer.inputNorm : layer.postAttentionNorm,
             squares: pass.workspace.squares[isFirst ? 0 : 1])
+    }
+
+    /// Tokens of the input of a product from packed codes, 0 where it is not wide; nil for other products.
+    private func inputWidth(_ linear: DeviceLinear, _ pass: Pass) -> Int? {
+        switch route(linear, rows: pass.rows) {
+        case .packed: 0
+        case .wide(let width): width
+        case .dequantized, .matvec, .library, nil: nil
+        }
+    }
+
+    private func packedInput(_ role: InputRole, _ order: DeviceOrder, width: Int, _ pass: Pass) -> InputPlace {
+        InputPlace(
+            address: pass.workspace.input(role, order, width: width), stride: order.positions,
+            places: width > 0 ? order.widePlaces : order.places, width: width)
     }
 
     /// Makes the folded input from the stream, where no packed product did.
     func foldStream(into folded: inout FoldedNorm?, _ pass: Pass) throws(CUDAError) {
         guard var target = folded else { return }
         let hidden = configuration.hiddenSize
-        for rows in pass.chunks(of: packedWidth) {
+        for rows in launches(target.width, pass) {
             try kernels.streamInput.launch(
                 grid: LaunchExtent(rows.count), block: LaunchExtent(Int(CRUMB_NORM_THREADS)), stream: stream,
                 arguments: crumb_stream_input_args(
                     stream: pass.workspace.stream + UInt64(4 * rows.lowerBound * hidden), norm: target.norm,
-                    places: target.order.places,
-                    next_input: target.input + UInt64(2 * rows.lowerBound * target.order.positions),
+                    places: target.input.places, next_input: target.input.row(rows.lowerBound),
                     squares: target.squares + UInt64(rows.lowerBound * pass.workspace.squaresStride),
-                    columns: UInt32(hidden),
-                    next_positions: UInt32(target.order.positions), tokens: UInt32(rows.count), reserved: 0),
+                    columns: UInt32(hidden), next_positions: UInt32(target.input.stride),
+                    next_width: UInt32(target.width), tokens: UInt32(rows.count)),
                 programmatic: true)
         }
-        target.blocks = 1
+        target.squareCount = 1
         folded = target
     }
 
@@ -95,11 +116,10 @@ extension GPUDecoder {
     func inputPlace(_ linear: DeviceLinear, _ role: InputRole, _ pass: Pass) -> InputPlace {
         let common = role == .down ? pass.workspace.activation : pass.workspace.attended
         guard let order = linear.order else { return InputPlace(address: common, stride: linear.columns, places: 0) }
-        guard case .packed = route(linear, rows: pass.rows) else {
+        guard let width = inputWidth(linear, pass) else {
             return InputPlace(address: common, stride: order.positions, places: order.places)
         }
-        return InputPlace(
-            address: pass.workspace.input(role, order), stride: order.positions, places: order.places)
+        return packedInput(role, order, width: width, pass)
     }
 
     /// gate, up and silu(gate) x up, in the order of down.

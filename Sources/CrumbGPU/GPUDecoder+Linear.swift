@@ -7,8 +7,10 @@ import CrumbPacked
 extension GPUDecoder {
     /// How a product is made.
     enum Route {
-        /// From packed codes, up to eight tokens at a time.
+        /// From packed codes, a few tokens at a time.
         case packed
+        /// From packed codes, all tokens at once, by a kernel for so many.
+        case wide(Int)
         /// By cuBLAS, from packed codes that were turned into fp16.
         case dequantized
         /// By matvec_f16, so many tokens at a time.
@@ -20,6 +22,7 @@ extension GPUDecoder {
     /// nil where there is no way without cuBLAS.
     func route(_ linear: DeviceLinear, rows: Int) -> Route? {
         guard linear.order == nil else {
+            if usesMatmul, rows > packedWidth, rows <= Self.stepRows { return .wide(MatmulKernels.width(for: rows)) }
             if packedWidth > 0, rows <= Self.packedTokens || blas == nil { return .packed }
             return blas == nil ? nil : .dequantized
         }
@@ -42,7 +45,7 @@ extension GPUDecoder {
         _ linear: DeviceLinear, norm: UInt64, _ folded: FoldedNorm?, _ pass: Pass, into output: UInt64
     ) throws(CUDAError) -> Bool {
         switch route(linear, rows: pass.rows) {
-        case .packed, .matvec: break
+        case .packed, .wide, .matvec: break
         case .dequantized, .library, nil: try normalize(norm, order: linear.order, pass)
         }
         return try multiply(linear, norm: norm, folded, pass, into: output)
@@ -53,7 +56,7 @@ extension GPUDecoder {
         _ linear: DeviceLinear, norm: UInt64, _ folded: FoldedNorm?, _ pass: Pass, into output: UInt64
     ) throws(CUDAError) -> Bool {
         switch route(linear, rows: pass.rows) {
-        case .packed:
+        case .packed, .wide:
             guard case .packed(let parts, _) = linear.storage, let folded else {
                 preconditionFailure("a packed product without its input")
             }
@@ -85,7 +88,7 @@ extension GPUDecoder {
     ) throws(CUDAError) -> Bool {
         let stream = pass.workspace.stream
         switch route(linear, rows: pass.rows) {
-        case .packed:
+        case .packed, .wide:
             guard case .packed(let parts, _) = linear.storage, let part = parts.first else {
                 preconditionFailure("a packed product without a packed matrix")
             }

@@ -34,13 +34,16 @@ extension GPUDecoder {
         _ configuration: ModelConfiguration, _ weights: DeviceWeights, _ device: Device, hasLibrary: Bool
     ) -> Int {
         let hasClusters = device.info.capability.hasProgrammaticLaunch
-        func bytes(_ rows: Int, usesPacked: Bool) -> Int {
+        func bytes(_ rows: Int, usesPacked: Bool, usesMatmul: Bool) -> Int {
             Workspace.byteCount(
                 rows: rows, configuration, weights,
                 limits: Workspace.Limits(
-                    multiprocessors: device.info.multiprocessors, hasClusters: hasClusters, usesPacked: usesPacked))
+                    multiprocessors: device.info.multiprocessors, hasClusters: hasClusters, usesPacked: usesPacked,
+                    usesMatmul: usesMatmul))
         }
-        let fixed = bytes(stepRows, usesPacked: true) + bytes(plannedRows, usesPacked: !hasLibrary)
+        let fixed =
+            bytes(stepRows, usesPacked: true, usesMatmul: true)
+            + bytes(plannedRows, usesPacked: !hasLibrary, usesMatmul: false)
         let logits = stepRows * configuration.vocabSize * 4
         return fixed + logits + (hasLibrary ? 2 * DequantizeSlices.elements(weights) + blasBytes : 0)
     }
@@ -73,12 +76,15 @@ extension GPUDecoder {
         }
     }
 
-    static func pathName(_ weights: DeviceWeights, packedWidth: Int, _ blas: Library?) -> String {
+    static func pathName(
+        _ weights: DeviceWeights, packedWidth: Int, usesMatmul: Bool, _ blas: Library?
+    ) -> String {
         let isPacked = weights.layers.contains { $0.queryKeyValue.order != nil }
         let few: String =
             !isPacked ? "fp16 matrices" : packedWidth == 0 ? "codes turned into fp16" : "packed codes"
         guard let blas else { return "\(few), no cuBLAS" }
-        let from = !isPacked ? MatvecPlan.widest + 1 : packedWidth == 0 ? 1 : packedTokens + 1
+        let most = usesMatmul ? stepRows : packedTokens
+        let from = !isPacked ? MatvecPlan.widest + 1 : packedWidth == 0 ? 1 : most + 1
         return "\(few), cuBLAS \(blas.handle.version) from \(from) token\(from == 1 ? "" : "s") on"
     }
 }

@@ -20,9 +20,11 @@ package final class GPUDecoder: Decoder {
     let stream: Stream
     let kernels: StepKernels
     let blas: Library?
-    /// Tokens of a packed product's launch: 8, or fewer where a matrix's sums do not fit the shared memory; 0 where there
+    /// Tokens of a packed product's launch: 4, or fewer where a matrix's sums do not fit the shared memory; 0 where there
     /// are no packed products.
     let packedWidth: Int
+    /// Whether more tokens, up to `stepRows`, go through packed_matmul.
+    let usesMatmul: Bool
     let uploaded: UploadedWeights
     /// For passes of up to `stepRows` tokens, and for recorded steps: its addresses never change.
     let step: Workspace
@@ -39,8 +41,9 @@ package final class GPUDecoder: Decoder {
 
     /// Tokens of a pass in the small workspace: decode steps of as many sequences.
     package static let stepRows = 64
-    /// Tokens up to which packed products are made eight tokens at a time, before turning matrices into fp16 for cuBLAS
-    /// is better: Llama-2-7B's four products took 118 us for each eight tokens on one H200, and 320 us by way of fp16.
+    /// Tokens up to which packed products are made a few at a time, where packed_matmul does not serve, before turning
+    /// matrices into fp16 for cuBLAS is better: Llama-2-7B's four products took 40 us with one token on one H200, and 320 us by
+    /// way of fp16.
     package static let packedTokens = 16
     /// Tokens of a long pass that memory is planned for.
     package static let plannedRows = 512
@@ -66,11 +69,13 @@ package final class GPUDecoder: Decoder {
         let kernels = try StepKernels(library, configuration)
         let blas = try table.map { Library(try CuBLAS($0, on: stream)) }
         let width = kernels.packed.map { _ in PackedLaunch.width(uploaded.places, device.info) } ?? 0
+        let hasMatmul = kernels.matmul != nil && width > 0 && MatmulLaunch.serves(uploaded.places, device.info)
         let limits = Workspace.Limits(
             multiprocessors: device.info.multiprocessors, hasClusters: kernels.attentionDecodeCluster != nil,
-            usesPacked: width > 0)
+            usesPacked: width > 0, usesMatmul: hasMatmul)
         self.configuration = configuration
         packedWidth = width
+        usesMatmul = hasMatmul
         self.uploaded = uploaded
         self.library = library
         self.kernels = kernels
@@ -83,7 +88,7 @@ package final class GPUDecoder: Decoder {
             for: "matrices as fp16")
         bytesPerToken = uploaded.places.bytesPerToken
         name = "\(device.label), \(library.images.target(for: device.info.capability)?.name ?? "no image")"
-        pathName = Self.pathName(uploaded.places, packedWidth: width, blas)
+        pathName = Self.pathName(uploaded.places, packedWidth: width, usesMatmul: hasMatmul, blas)
         self.stream = stream
         try checkRoutes()
     }
@@ -155,7 +160,7 @@ package final class GPUDecoder: Decoder {
     private var longLimits: Workspace.Limits {
         Workspace.Limits(
             multiprocessors: device.info.multiprocessors, hasClusters: kernels.attentionDecodeCluster != nil,
-            usesPacked: packedWidth > 0 && blas == nil)
+            usesPacked: packedWidth > 0 && blas == nil, usesMatmul: false)
     }
 }
 

@@ -9,9 +9,9 @@ extension KernelTimer {
         let pass = pass(rows)
         let layers = gpu.weights.layers
         let linear = layers[0][role]
-        let blocks = try prepareInput(of: role, pass)
+        let sums = try prepareInput(of: role, pass)
         let seconds = try time(rows: rows, copies: layers.count) { piece throws(CUDAError) in
-            try run(role, piece % layers.count, blocks: blocks, pass)
+            try run(role, piece % layers.count, sums: sums, pass)
         }
         return KernelTiming(
             kernel: role.matrixName, path: gpu.routeName(linear, rows: rows), m: rows, n: linear.rows,
@@ -19,20 +19,20 @@ extension KernelTimer {
             librarySeconds: try library(n: linear.rows, k: linear.columns, rows: rows))
     }
 
-    private func run(_ role: InputRole, _ index: Int, blocks: Int, _ pass: Pass) throws(CUDAError) {
+    private func run(_ role: InputRole, _ index: Int, sums: Int, _ pass: Pass) throws(CUDAError) {
         let layers = gpu.weights.layers
         let layer = layers[index]
         switch role {
         case .queryKeyValue:
             _ = try gpu.multiply(
-                layer.queryKeyValue, norm: layer.inputNorm, folded(index, role, blocks: blocks, pass), pass,
+                layer.queryKeyValue, norm: layer.inputNorm, folded(index, role, sums: sums, pass), pass,
                 into: workspace.queriesKeysValues)
         case .attentionOutput:
             var next = gpu.foldedNorm(of: index, .gateUp, pass)
             _ = try gpu.accumulate(layer[role], from: gpu.inputPlace(layer[role], role, pass), &next, pass)
         case .gateUp:
             let target = gpu.inputPlace(layer.down, .down, pass)
-            let folded = folded(index, role, blocks: blocks, pass)
+            let folded = folded(index, role, sums: sums, pass)
             if try gpu.activatePacked(layer, folded, into: target, pass) { return }
             _ = try gpu.multiply(
                 layer.gateUp, norm: layer.postAttentionNorm, folded, pass, into: workspace.gateUp)
@@ -44,7 +44,7 @@ extension KernelTimer {
 
     /// The input of a product that reads the stream, as the product before it in a pass leaves it.
     ///
-    /// - Returns: The blocks whose sums of squares there are.
+    /// - Returns: How many sums of squares there are of each token.
     private func prepareInput(of role: InputRole, _ pass: Pass) throws(CUDAError) -> Int {
         guard role == .queryKeyValue || role == .gateUp else { return 0 }
         let before: InputRole = role == .queryKeyValue ? .down : .attentionOutput
@@ -52,14 +52,14 @@ extension KernelTimer {
         var folded = gpu.foldedNorm(of: 0, role, pass)
         try gpu.foldStream(into: &folded, pass)
         _ = try gpu.accumulate(linear, from: gpu.inputPlace(linear, before, pass), &folded, pass)
-        return folded?.blocks ?? 0
+        return folded?.squareCount ?? 0
     }
 
     private func folded(
-        _ index: Int, _ role: InputRole, blocks: Int, _ pass: Pass
+        _ index: Int, _ role: InputRole, sums: Int, _ pass: Pass
     ) -> GPUDecoder.FoldedNorm? {
         var folded = gpu.foldedNorm(of: index, role, pass)
-        folded?.blocks = blocks
+        folded?.squareCount = sums
         return folded
     }
 
@@ -118,6 +118,7 @@ extension GPUDecoder {
         }
         switch route(linear, rows: rows) {
         case .packed: return times("packed", packedWidth)
+        case .wide(let width): return "packed m\(width)"
         case .matvec(_, let tokens): return times("matvec_f16", tokens)
         case .dequantized: return "dequantize + cuBLAS"
         case .library: return "cuBLAS"

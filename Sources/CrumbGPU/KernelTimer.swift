@@ -46,7 +46,7 @@ package final class KernelTimer {
         let device = gpu.device
         let limits = Workspace.Limits(
             multiprocessors: device.info.multiprocessors, hasClusters: gpu.kernels.attentionDecodeCluster != nil,
-            usesPacked: gpu.packedWidth > 0)
+            usesPacked: gpu.packedWidth > 0, usesMatmul: gpu.usesMatmul)
         let head = gpu.weights.head
         let headCopies = Self.copies(of: head.byteCount, device.info)
         var headLayout = SlabLayout()
@@ -118,7 +118,11 @@ extension KernelTimer {
             try fillHalves(workspace.activation, count: mostTokens * layer.down.positions)
             for role in [InputRole.attentionOutput, .down] where gpu.packedWidth > 0 {
                 guard let order = layer[role].order else { continue }
-                try fillHalves(workspace.input(role, order), count: mostTokens * order.positions)
+                try fillHalves(workspace.input(role, order, width: 0), count: mostTokens * order.positions)
+                let most = MatmulKernels.width(for: mostTokens)
+                for width in MatmulKernels.widths where gpu.usesMatmul && width <= most {
+                    try fillHalves(workspace.input(role, order, width: width), count: width * order.positions)
+                }
             }
         }
         for table in heads {

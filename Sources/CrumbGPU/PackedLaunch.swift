@@ -49,9 +49,8 @@ struct PackedLaunch {
             weights.layers.allSatisfy { layer in
                 InputRole.allCases.allSatisfy { role in
                     guard case .packed(let parts, _) = layer[role].storage else { return true }
-                    let kind: PackedKind = role == .queryKeyValue ? .store : role == .gateUp ? .silu : .residual
                     var arguments = crumb_packed_args()
-                    arguments.product = product(kind, parts, bias: 0)
+                    arguments.product = product(role.packedKind, parts, bias: 0)
                     arguments.tokens = UInt32(width)
                     return PackedLaunch(arguments, on: info).sharedBytes > 0
                 }

@@ -108,7 +108,7 @@ struct RandomPlan {
             fills.append(.records(recordArguments(records, shape)))
             parts.append(DevicePacked(shape: shape, records: records))
         }
-        return .packed(parts, order(columns, positions: parts[0].shape.orderCount))
+        return .packed(parts, order(parts[0].shape))
     }
 
     /// Row scales with which weights have a variance of 1 / K, so that activations neither grow nor vanish: a scale code
@@ -124,16 +124,17 @@ struct RandomPlan {
             reserved2: 0)
     }
 
-    private mutating func order(_ columns: Int, positions: Int) -> DeviceOrder {
+    private mutating func order(_ shape: crumb_packed_shape) -> DeviceOrder {
+        let (columns, positions) = (shape.k, shape.orderCount)
         var generator = random
         let channels =
             (0..<columns).map { UInt16($0) }.shuffled(using: &generator)
             + [UInt16](repeating: UInt16(CRUMB_PADDING_CHANNEL), count: positions - columns)
         random = generator
-        let tables = OrderTables(channels, columns: columns)
+        let tables = OrderTables(channels, shape)
         return DeviceOrder(
-            channels: halfwords(channels), places: halfwords(tables.places), positions: positions,
-            padding: tables.padding)
+            channels: halfwords(channels), places: halfwords(tables.places),
+            widePlaces: halfwords(tables.widePlaces), positions: positions, padding: tables.padding)
     }
 
     // MARK: embedding and head

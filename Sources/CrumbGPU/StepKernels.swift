@@ -22,6 +22,7 @@ package struct StepKernels: Sendable {
     let sample: Kernel
     /// nil where the program has none for this card: packed matrices are then turned into fp16 for every product.
     let packed: PackedKernels?
+    let matmul: MatmulKernels?
 
     /// Head dimensions that attention is compiled for.
     package static let headDimensions = [32, 64, 80, 96, 128]
@@ -61,6 +62,7 @@ package struct StepKernels: Sendable {
         argmax = try library.kernel("argmax_f32", arguments: crumb_argmax_args.self)
         sample = try library.kernel("sample_f32", arguments: crumb_sample_args.self)
         packed = try PackedKernels(library)
+        matmul = try MatmulKernels(library)
     }
 
     /// The kernel for tables of `bits` a code.
@@ -73,10 +75,10 @@ package struct StepKernels: Sendable {
     static func prefillSharedBytes(_ headDim: Int) -> Int { 4 * 64 * (headDim + 8) * 2 }
 }
 
-/// The products of packed matrices with 1 to 8 tokens.
+/// The products of packed matrices with 1 to 4 tokens.
 package struct PackedKernels: Sendable {
     /// Tokens that a kernel is compiled for.
-    static let widths = [1, 2, 4, 8]
+    static let widths = [1, 2, 4]
 
     private let kernels: [Int: Kernel]
 
@@ -102,7 +104,7 @@ package struct PackedKernels: Sendable {
         return kernel
     }
 
-    static func width(for tokens: Int) -> Int { widths.first { $0 >= tokens } ?? 8 }
+    static func width(for tokens: Int) -> Int { widths.first { $0 >= tokens } ?? 4 }
 
     private static func name(width: Int) -> String { "packed_product_m\(width)" }
 }

@@ -32,16 +32,20 @@ final class Workspace {
     let squares: [UInt64]
     /// Bytes of one row's sums of squares.
     let squaresStride: Int
+    /// packed_matmul's sums of groups that blocks share, and arrivals, zero between launches.
+    let matmulPartials: UInt64
+    let matmulArrivals: UInt64
 
     private let memory: DeviceBuffer<UInt8>
     private let inputs: [InputKey: UInt64]
 
-    /// Inputs of packed products: fp16 [rows][positions], zero at padding positions. Inputs of one role whose padding is
-    /// the same share memory, since nothing but padding stays from one layer to the next.
+    /// Inputs of packed products, as crumb_input_index() has them, zero at padding positions. Inputs of one role and width
+    /// whose padding is the same share memory, since nothing but padding stays from one layer to the next.
     private struct InputKey: Hashable {
         let role: InputRole
         let positions: Int
         let padding: [Int]
+        let width: Int
     }
 
     /// - Parameter stream: Zeroes the memory.
@@ -70,7 +74,9 @@ final class Workspace {
         partials = places.partials
         arrivals = places.arrivals
         squares = places.squares
-        squaresStride = 4 * limits.multiprocessors
+        squaresStride = 4 * Self.squareCount(configuration, limits)
+        matmulPartials = places.matmulPartials
+        matmulArrivals = places.matmulArrivals
         inputs = places.inputs
     }
 
@@ -84,10 +90,9 @@ final class Workspace {
     }
 
     /// The input of a packed product: where its producer writes and the product reads.
-    func input(_ role: InputRole, _ order: DeviceOrder) -> UInt64 {
-        guard let address = inputs[InputKey(role: role, positions: order.positions, padding: order.padding)] else {
-            preconditionFailure("an input that no layer has")
-        }
+    func input(_ role: InputRole, _ order: DeviceOrder, width: Int) -> UInt64 {
+        let key = InputKey(role: role, positions: order.positions, padding: order.padding, width: width)
+        guard let address = inputs[key] else { preconditionFailure("an input that no layer has") }
         return address
     }
 
@@ -95,13 +100,14 @@ final class Workspace {
     struct Limits {
         let multiprocessors: Int
         let hasClusters: Bool
-        /// Whether packed products are made from packed codes.
+        /// Whether packed products are made from packed codes, and whether of all tokens at once.
         let usesPacked: Bool
+        let usesMatmul: Bool
     }
 
     private struct Places {
         var tokens, positions, slots, stream, queriesKeysValues, queries, normed, gateUp, product: UInt64
-        var attended, activation, partials, arrivals: UInt64
+        var attended, activation, partials, arrivals, matmulPartials, matmulArrivals: UInt64
         var squares: [UInt64]
         var inputs: [InputKey: UInt64] = [:]
     }
@@ -128,17 +134,43 @@ final class Workspace {
             activation: layout.reserve(rows * widest(.down), of: UInt16.self),
             partials: layout.reserve(partialCount(rows, heads, configuration.headDim, limits), of: Float.self),
             arrivals: layout.reserve(rows * heads, of: UInt32.self),
-            squares: (0..<2).map { _ in layout.reserve(rows * limits.multiprocessors, of: Float.self) })
+            matmulPartials: layout.reserve(
+                limits.usesMatmul
+                    ? MatmulLaunch.partialCount(tokens: rows, multiprocessors: limits.multiprocessors) : 0,
+                of: Float.self),
+            matmulArrivals: layout.reserve(limits.usesMatmul ? mostRowTiles(weights) : 0, of: UInt32.self),
+            squares: (0..<2).map { _ in layout.reserve(rows * squareCount(configuration, limits), of: Float.self) })
         guard limits.usesPacked else { return places }
+        let wide = limits.usesMatmul ? MatmulKernels.widths.prefix { $0 <= MatmulKernels.width(for: rows) } : []
         for layer in weights.layers {
             for role in InputRole.allCases {
                 guard let order = layer[role].order else { continue }
-                let key = InputKey(role: role, positions: order.positions, padding: order.padding)
-                guard places.inputs[key] == nil else { continue }
-                places.inputs[key] = layout.reserve(rows * order.positions, of: UInt16.self)
+                for width in [0] + wide {
+                    let key = InputKey(
+                        role: role, positions: order.positions, padding: order.padding, width: width)
+                    guard places.inputs[key] == nil else { continue }
+                    places.inputs[key] = layout.reserve(
+                        (width > 0 ? width : rows) * order.positions, of: UInt16.self)
+                }
             }
         }
         return places
+    }
+
+    /// Sums of squares of a token that a residual product may leave: one of each block, or of each row tile.
+    private static func squareCount(_ configuration: ModelConfiguration, _ limits: Limits) -> Int {
+        let tile = Int(CRUMB_TILE_ROWS)
+        return max(limits.multiprocessors, (configuration.hiddenSize + tile - 1) / tile)
+    }
+
+    /// Of all matrices that share an input.
+    private static func mostRowTiles(_ weights: DeviceWeights) -> Int {
+        weights.layers.flatMap { layer in
+            InputRole.allCases.map { role in
+                guard case .packed(let parts, _) = layer[role].storage else { return 0 }
+                return parts.reduce(0) { $0 + Int($1.shape.row_tiles) }
+            }
+        }.max() ?? 0
     }
 
     /// Floats of attention_decode's workspace for any number of tokens up to `rows` and any context.

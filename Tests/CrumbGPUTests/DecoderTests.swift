@@ -25,9 +25,15 @@ extension EmulatedCardTests {
         @Test(arguments: [1, 2]) func `packed codes give the CPU's logits`(_ segments: Int) throws {
             let gpu = try check(SmallModel(segments: segments))
             #expect(gpu.name == "cuda:0 (Emulated), sm_90a")
-            #expect(gpu.pathName == "packed codes, cuBLAS 130100 from 17 tokens on")
+            #expect(gpu.pathName == "packed codes, cuBLAS 130100 from 65 tokens on")
             let launches = EmulatedCard.state.launches
-            #expect(launches["packed_product_m1"] ?? 0 > 0 && launches["dequantize_packed_f16"] ?? 0 > 0)
+            for name in ["packed_product_m1", "packed_product_m4", "dequantize_packed_f16"]
+                + [8, 16, 32, 64].map({
+                    "packed_matmul_m\($0)"
+                })
+            {
+                #expect(launches[name] ?? 0 > 0, "\(name) was not launched")
+            }
         }
 
         @Test func `packed codes with biases and an untied fp16 head give the CPU's logits`() throws {

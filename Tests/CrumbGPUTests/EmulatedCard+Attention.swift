@@ -30,8 +30,12 @@ extension EmulatedCard {
                             }
                             attend(
                                 query, a.cache, slot: Int(a.slot), position: Int(a.start) + m, window: Int(a.window),
-                                heads: heads, head: head, places: a.places,
-                                output: a.output + UInt64(2 * m * Int(a.output_stride)))
+                                heads: heads, head: head, places: a.places, output: a.output
+                            ) {
+                                inputIndex(
+                                    $0, Int(a.first_row) + m, positions: Int(a.output_stride),
+                                    width: Int(a.output_width))
+                            }
                         }
                     },
                     decode("attention_decode_f16_d\(head)", head),
@@ -54,7 +58,10 @@ extension EmulatedCard {
                 append(rotated, to: a.cache, slot: slot, position: position, heads: heads, head: head)
                 attend(
                     rotated, a.cache, slot: slot, position: position, window: Int(a.window), heads: heads, head: head,
-                    places: a.places, output: a.output + UInt64(2 * m * Int(a.output_stride)))
+                    places: a.places, output: a.output
+                ) {
+                    inputIndex($0, Int(a.first_row) + m, positions: Int(a.output_stride), width: Int(a.output_width))
+                }
             }
         }
     }
@@ -95,7 +102,7 @@ extension EmulatedCard {
 
     private static func attend(
         _ query: [Float16], _ cache: crumb_kv_layer, slot: Int, position: Int, window: Int, heads: Int, head: Int,
-        places: UInt64, output: UInt64
+        places: UInt64, output: UInt64, at index: (Int) -> Int
     ) {
         let kvHeads = Int(cache.kv_heads)
         let first = window > 0 && window <= position ? position - window + 1 : 0
@@ -116,7 +123,7 @@ extension EmulatedCard {
                 }
                 let feature = h * head + i
                 let place = places == 0 ? feature : Int(DeviceNumbers<UInt16>(places)[feature])
-                DeviceNumbers<Float16>(output)[place] = Float16(sum / total)
+                DeviceNumbers<Float16>(output)[index(place)] = Float16(sum / total)
             }
         }
     }

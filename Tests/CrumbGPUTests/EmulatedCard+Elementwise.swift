@@ -40,7 +40,9 @@ extension EmulatedCard {
                         let x = DeviceNumbers<Float>(a.stream)[m * Int(a.columns) + k]
                         sum += x * x
                         let place = a.places == 0 ? k : Int(DeviceNumbers<UInt16>(a.places)[k])
-                        DeviceNumbers<Float16>(a.next_input)[m * Int(a.next_positions) + place] = Float16(
+                        let index = inputIndex(
+                            place, m, positions: Int(a.next_positions), width: Int(a.next_width))
+                        DeviceNumbers<Float16>(a.next_input)[index] = Float16(
                             x * DeviceNumbers<Float>(a.norm)[k] * streamScale)
                     }
                     DeviceNumbers<Float>(a.squares)[m] = sum

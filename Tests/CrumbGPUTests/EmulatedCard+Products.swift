@@ -25,12 +25,17 @@ extension EmulatedCard {
                 matvec(launch.load(), bits: bits, launch)
             }
         }
-        let packed = [1, 2, 4, 8].map { width in
+        let packed = [1, 2, 4].map { width in
             Emulation(
                 name: "packed_product_m\(width)", argumentBytes: MemoryLayout<crumb_packed_args>.stride
             ) { packedProduct($0.load(), width: width, $0) }
         }
-        return [dequantize] + tables + packed
+        let matmul = [8, 16, 32, 64].map { width in
+            Emulation(
+                name: "packed_matmul_m\(width)", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
+            ) { packedMatmul($0.load(), width: width, $0) }
+        }
+        return [dequantize] + tables + packed + matmul
     }
 
     private static func matvec(_ a: crumb_matvec_args, bits: Int, _ launch: Launch) {
@@ -65,47 +70,81 @@ extension EmulatedCard {
         precondition(launch.threads == 32 * (Int(planned.warps) + Int(CRUMB_PACKED_OTHER_WARPS)))
         precondition(isAligned(a.input) && a.positions % 32 == 0 && planned.ring_bytes == arguments.ring_bytes)
         precondition(planned.product.block_units == a.block_units && planned.product.long_blocks == a.long_blocks)
+        product(a, tokens: tokens, epsilon: arguments.epsilon, width: 0, squares: blocks)
+    }
+
+    private static func packedMatmul(_ arguments: crumb_matmul_args, width: Int, _ launch: Launch) {
+        var planned = arguments
+        let (a, tokens) = (arguments.product, Int(arguments.tokens))
+        let bytes = crumb_matmul_plan(&planned, UInt32(width), UInt32(launch.grid.x), 232_448)
+        precondition(tokens <= width && Int(bytes) == launch.sharedBytes && bytes > 0)
+        precondition(launch.threads == 32 * Int(arguments.tiles * arguments.slices))
+        precondition(isAligned(a.input, arguments.partials) && arguments.arrivals != 0)
+        precondition(planned.product.block_units == a.block_units && planned.product.long_blocks == a.long_blocks)
+        product(a, tokens: tokens, epsilon: arguments.epsilon, width: width, squares: Int(a.parts.0.shape.row_tiles))
+    }
+
+    /// The place in a wide input of a position in a matrix's order.
+    private static func widePlace(_ position: Int, _ shape: crumb_packed_shape) -> Int {
+        let inSegment = position % Int(shape.segment_channels)
+        let four = Int(shape.four_bit_channels)
+        guard inSegment >= four else { return position - inSegment % 32 + wideOrder(inSegment % 32, lanes: 8) }
+        return position - (inSegment - four) % 64 + wideOrder((inSegment - four) % 64, lanes: 16)
+    }
+
+    /// Pair by pair, of four lanes with so many neighbouring channels each.
+    private static func wideOrder(_ channel: Int, lanes: Int) -> Int {
+        channel % lanes / 2 * 8 + channel / lanes * 2 + channel % 2
+    }
+
+    /// - Parameters:
+    ///   - width: Of the input; 0 where it is not wide.
+    ///   - squares: How many sums of squares of a token are left.
+    private static func product(
+        _ a: crumb_packed_product, tokens: Int, epsilon: Float, width: Int, squares: Int
+    ) {
         let parts = [a.parts.0, a.parts.1, a.parts.2].prefix(Int(a.part_count))
-        let hidden = Int(a.columns)
+        let (hidden, positions) = (Int(a.columns), Int(a.positions))
         for m in 0..<tokens {
             var factor: Float = 1
             if a.squares != 0 {
                 let sum = (0..<Int(a.square_count)).reduce(Float(0)) {
                     $0 + DeviceNumbers<Float>(a.squares)[$1 * tokens + m]
                 }
-                factor = 1 / (sum / Float(hidden) + arguments.epsilon).squareRoot() / streamScale
+                factor = 1 / (sum / Float(hidden) + epsilon).squareRoot() / streamScale
             }
             let results = parts.map { part -> [Float] in
-                let positions = Int(a.positions)
                 precondition(isAligned(part.records))
                 precondition(part.shape.orderCount == positions, "an input of another order")
                 let weights = permutedWeights(part.records, part.shape)
+                let x = (0..<positions).map { i in
+                    let place = width == 0 ? i : widePlace(i, part.shape)
+                    return Float(
+                        DeviceNumbers<Float16>(a.input)[inputIndex(place, m, positions: positions, width: width)])
+                }
                 return (0..<part.shape.n).map { n in
                     var sum: Float = 0
-                    for i in 0..<positions {
-                        sum += Float(DeviceNumbers<Float16>(a.input)[m * positions + i]) * weights[n * positions + i]
-                    }
+                    for i in 0..<positions { sum += x[i] * weights[n * positions + i] }
                     return sum * factor + (part.bias == 0 ? 0 : DeviceNumbers<Float>(part.bias)[n])
                 }
             }
-            let row = m * Int(a.output_stride)
             switch Int(a.kind) {
             case Int(CRUMB_PACKED_STORE):
                 for (part, y) in zip(parts, results) {
-                    for n in y.indices { DeviceNumbers<Float>(a.output)[row + Int(part.first_feature) + n] = y[n] }
+                    let row = m * Int(a.output_stride) + Int(part.first_feature)
+                    for n in y.indices { DeviceNumbers<Float>(a.output)[row + n] = y[n] }
                 }
             case Int(CRUMB_PACKED_SILU):
                 for (n, gate) in results[0].enumerated() {
-                    let place = a.places == 0 ? n : Int(DeviceNumbers<UInt16>(a.places)[n])
-                    DeviceNumbers<Float16>(a.output)[row + place] = Float16(gate / (1 + expf(-gate)) * results[1][n])
+                    setNext(a, n, m, gate / (1 + expf(-gate)) * results[1][n])
                 }
-            default: addToStream(a, m, tokens, results[0], blocks: blocks)
+            default: addToStream(a, m, tokens, results[0], squares: squares)
             }
         }
     }
 
     private static func addToStream(
-        _ a: crumb_packed_product, _ m: Int, _ tokens: Int, _ y: [Float], blocks: Int
+        _ a: crumb_packed_product, _ m: Int, _ tokens: Int, _ y: [Float], squares count: Int
     ) {
         var squares: Float = 0
         for n in y.indices {
@@ -113,16 +152,24 @@ extension EmulatedCard {
             let sum = stream[m * Int(a.output_stride) + n] + y[n]
             stream[m * Int(a.output_stride) + n] = sum
             squares += sum * sum
-            guard a.next_input != 0 else { continue }
-            let place = a.next_places == 0 ? n : Int(DeviceNumbers<UInt16>(a.next_places)[n])
-            DeviceNumbers<Float16>(a.next_input)[m * Int(a.next_positions) + place] = Float16(
-                sum * DeviceNumbers<Float>(a.next_norm)[n] * streamScale)
+            if a.next_input != 0 { setNext(a, n, m, sum * DeviceNumbers<Float>(a.next_norm)[n] * streamScale) }
         }
         guard a.next_input != 0 else { return }
         // Each block has a share; here the last has all.
-        for block in 0..<blocks {
-            DeviceNumbers<Float>(a.next_squares)[block * tokens + m] = block == blocks - 1 ? squares : 0
+        for block in 0..<count {
+            DeviceNumbers<Float>(a.next_squares)[block * tokens + m] = block == count - 1 ? squares : 0
         }
+    }
+
+    /// Feature `n` of the next products' input.
+    private static func setNext(_ a: crumb_packed_product, _ n: Int, _ m: Int, _ value: Float) {
+        let place = a.next_places == 0 ? n : Int(DeviceNumbers<UInt16>(a.next_places)[n])
+        let index = inputIndex(place, m, positions: Int(a.next_positions), width: Int(a.next_width))
+        DeviceNumbers<Float16>(a.next_input)[index] = Float16(value)
+    }
+
+    static func inputIndex(_ place: Int, _ token: Int, positions: Int, width: Int) -> Int {
+        Int(crumb_input_index(UInt32(place), UInt32(token), UInt32(positions), UInt32(width)))
     }
 
     /// A packed matrix as fp32 (N, positions), outliers included; the records must not change.

@@ -58,7 +58,7 @@ extension EmulatedCardTests {
             #expect(names.count == Set(names).count && names.first == "qkv, M 1")
             for kernel in ["qkv", "o", "gate+up", "down"] {
                 let paths = try [1, 9, 70].map { try timing(benchmark, kernel, $0).path }
-                #expect(paths == ["packed", "packed x 2", "dequantize + cuBLAS"])
+                #expect(paths == ["packed", "packed m16", "dequantize + cuBLAS"])
                 #expect(try timing(benchmark, "dequantize \(kernel)", nil).bytes == timing(benchmark, kernel, 1).bytes)
             }
             let attention = benchmark.timings.filter { $0.kernel == "attention_decode" }
@@ -84,7 +84,7 @@ extension EmulatedCardTests {
             let benchmark = try KernelBenchmark.measure(
                 decoder(hasBLAS: false), readBytesPerSecond: 0, options: options)
             #expect(!benchmark.hasLibrary && benchmark.timings.allSatisfy { $0.librarySeconds == nil })
-            #expect(try timing(benchmark, "down", 70).path == "packed x 9")
+            #expect(try timing(benchmark, "down", 70).path == "packed x 18")
             #expect(!benchmark.timings.contains { $0.kernel.hasPrefix("dequantize") || $0.kernel == "rmsnorm" })
             #expect(benchmark.timings.allSatisfy { benchmark.share(of: $0) == nil })
         }

@@ -17,6 +17,15 @@
 #endif
 #endif
 
+// A function of the host's and of kernels.
+#ifdef __CUDACC__
+#define CRUMB_CALLABLE __host__ __device__
+#define CRUMB_CONSTANT constexpr
+#else
+#define CRUMB_CALLABLE
+#define CRUMB_CONSTANT
+#endif
+
 // What the residual stream times a norm's weight is multiplied by where it becomes fp16 before the norm's factor is
 // known: 2^-6, so that activations of up to 4 million are held, and the smallest that count stay normal numbers.
 #define CRUMB_STREAM_SCALE 0.015625f
@@ -53,16 +62,23 @@ enum {
     CRUMB_PACKED_WARPS_M1 = 18,
     CRUMB_PACKED_WARPS_M2 = 14,
     CRUMB_PACKED_WARPS_M4 = 14,
-    CRUMB_PACKED_WARPS_M8 = 10,
     CRUMB_PACKED_OTHER_WARPS = 2,
     // Bytes of a block's copies under way at most; what the other warps load queues behind them. Llama-2-7B's four
     // products with one token on one H200: 41.9, 39.6, 39.7, 40.4 and 41.0 us with 40,000, 50,000, 70,000, 100,000 and
     // 200,000.
     CRUMB_PACKED_WINDOW = 57344,
-    CRUMB_PACKED_IN_FLIGHT = 16,      // records in a block's shared memory at most
-    CRUMB_PACKED_ITEM_CHANNELS = 256, // of one region: what a warp multiplies at a time
+    CRUMB_PACKED_IN_FLIGHT = 16,       // records in a block's shared memory at most
+    CRUMB_PACKED_SHORT_RECORD = 16384, // bytes of a record that is copied in one piece
+    CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
     CRUMB_PACKED_HEAD_BYTES = 2048,
     CRUMB_PACKED_DIGIT_BYTES = 512, // of each warp that multiplies, for the digits of an item with one token
+    // packed_matmul_mM: channels of a chunk of codes; outliers of one of outliers at most, in fours; bytes of a row
+    // tile's codes of one in shared memory, and with
+    // its scales.
+    CRUMB_MATMUL_CHANNELS = 128,
+    CRUMB_MATMUL_FOURS = 32,
+    CRUMB_MATMUL_CODE_BYTES = 2048,
+    CRUMB_MATMUL_TILE_BYTES = 2176,
     // What becomes of a product.
     CRUMB_PACKED_STORE = 0,
     CRUMB_PACKED_RESIDUAL = 1,
@@ -126,28 +142,32 @@ typedef struct {
     CRUMB_DEVICE(const int32_t) positions; // [M]: tokens before this one in the sequence
     CRUMB_DEVICE(const int32_t) slots;     // [M], all different; null: token m has slot m
     CRUMB_DEVICE(const uint16_t) places;   // [heads x D]: the place of a feature in the output; null: its own
-    CRUMB_DEVICE(uint16_t) output;         // fp16 [M][output_stride]; padding places are not written
+    CRUMB_DEVICE(uint16_t) output;         // as crumb_input_index() has it; padding places are not written
     CRUMB_DEVICE(float) partials;          // workspace, crumb_decode_partials() floats; any contents
     CRUMB_DEVICE(uint32_t) arrivals;       // [M x grid.y], zero before the first launch, zero after each
     crumb_kv_layer cache;
     uint32_t heads;
     uint32_t half_input;
-    uint32_t output_stride;
-    uint32_t window; // latest positions a token sees, itself included; 0: all
+    uint32_t output_stride; // positions
+    uint32_t window;        // latest positions a token sees, itself included; 0: all
+    uint32_t output_width;  // 0: not wide
+    uint32_t first_row;     // of these tokens among those of the output
 } crumb_attention_decode_args;
 
 // Causal attention of M consecutive tokens of one sequence whose keys and values are in the cache already.
 typedef struct {
     CRUMB_DEVICE(const uint16_t) queries; // fp16 [M][heads x D], as crumb_rope_append_args leaves them
     CRUMB_DEVICE(const uint16_t) places;  // [heads x D], nullable
-    CRUMB_DEVICE(uint16_t) output;        // fp16 [M][output_stride]
+    CRUMB_DEVICE(uint16_t) output;        // as crumb_input_index() has it; padding places are not written
     crumb_kv_layer cache;
     uint32_t heads;
     uint32_t tokens; // M
     uint32_t start;  // position of the first token
     uint32_t slot;
-    uint32_t output_stride;
-    uint32_t window; // 0: all
+    uint32_t output_stride; // positions
+    uint32_t window;        // 0: all
+    uint32_t output_width;  // 0: not wide
+    uint32_t first_row;     // of these tokens among those of the output
 } crumb_attention_prefill_args;
 
 // output[m][i] = silu(gate) x up of channel order[i], 0 where it is padding.
@@ -254,11 +274,11 @@ typedef struct {
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
 } crumb_packed_part;
 
-// y = W x for M <= 8 tokens, and what becomes of y:
+// y = W x, and what becomes of y:
 //   CRUMB_PACKED_STORE     output fp32 [M][output_stride] = y + bias; parts side by side at first_feature
 //   CRUMB_PACKED_RESIDUAL  output fp32 [M][output_stride] += y + bias, one part, and what the next matrices want of the
 //                          sum: next_input and next_squares
-//   CRUMB_PACKED_SILU      output fp16 [M][output_stride] = silu(y of part 0) x y of part 1, each at its place
+//   CRUMB_PACKED_SILU      next_input = silu(y of part 0) x y of part 1, each at its place
 // RMSNorm is folded in: who writes the residual stream also writes it times the norm's weight into the next matrices'
 // input and leaves sums of squares; the product's epilogue multiplies by 1 / sqrt(mean square + epsilon).
 typedef struct {
@@ -273,16 +293,20 @@ typedef struct {
     uint32_t positions; // of the input: segments x segment_channels
     uint32_t columns;   // K: features that the squares are the mean of
     uint32_t square_count;
-    CRUMB_DEVICE(const uint16_t) input; // fp16 [M][positions], permuted
-    CRUMB_DEVICE(const float) squares;  // [square_count][M]: sums of squares of the stream; null: no norm
+    // packed_product's input is fp16 [M][positions], permuted; packed_matmul's is as crumb_wide_index() has it.
+    CRUMB_DEVICE(const uint16_t) input;
+    CRUMB_DEVICE(const float) squares; // [square_count][M]: sums of squares of the stream; null: no norm
     CRUMB_DEVICE(void) output;
-    CRUMB_DEVICE(const uint16_t) places; // silu: [N], the place of a feature in the output; null: its own
     uint32_t output_stride;
+    // The next input: residual, where it is not null; silu. fp16 [M][next_positions], or, where its width is not 0,
+    // wide.
     uint32_t next_positions;
-    CRUMB_DEVICE(uint16_t) next_input;        // residual: fp16 [M][next_positions]; null: none wanted
+    uint32_t next_width;
+    uint32_t reserved;
+    CRUMB_DEVICE(uint16_t) next_input;
     CRUMB_DEVICE(const uint16_t) next_places; // [N]: the place of a feature in next_input; null: its own
-    CRUMB_DEVICE(const float) next_norm;      // [N]: weight of the norm in between
-    CRUMB_DEVICE(float) next_squares;         // residual: [blocks][M]
+    CRUMB_DEVICE(const float) next_norm;      // residual: [N], weight of the norm in between
+    CRUMB_DEVICE(float) next_squares;         // residual: [blocks, or row tiles][M]
 } crumb_packed_product;
 
 // What packed_product_mM takes.
@@ -300,6 +324,35 @@ typedef struct {
     uint32_t window;
 } crumb_packed_args;
 
+// How a part (for SiLU both together) of a packed_matmul is cut.
+typedef struct {
+    uint32_t tiles4, tiles2; // of a record: code tiles of both widths
+    uint32_t segments;
+    uint32_t chunks4;     // of the 4-bit region of a segment
+    uint32_t chunks;      // of both regions
+    uint32_t fours;       // of outliers, of a segment
+    uint32_t chunk_fours; // of a chunk of outliers
+    uint32_t code_steps;  // of a group
+    uint32_t steps;       // with those for outliers
+    uint32_t groups;
+    uint32_t first_step, first_group; // among those of all parts
+} crumb_matmul_cut;
+
+// What packed_matmul_mM takes. crumb_matmul_plan() fills in the cuts and of the product block_units and long_blocks:
+// steps of a block, and how many blocks have one more.
+typedef struct {
+    crumb_packed_product product;
+    crumb_matmul_cut cuts[3];
+    uint32_t cut_count;
+    uint32_t tokens; // M
+    float epsilon;
+    uint32_t tiles, slices; // of a block: row tiles of a group, slices
+    // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
+    // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
+    CRUMB_DEVICE(float) partials;
+    CRUMB_DEVICE(uint32_t) arrivals;
+} crumb_matmul_args;
+
 // The residual stream as the first matrices of a layer want it, where no packed_product wrote it (the
 // embedding; prefill): next_input = stream x norm x CRUMB_STREAM_SCALE at its place, and the sum of squares of each
 // token.
@@ -307,12 +360,12 @@ typedef struct {
     CRUMB_DEVICE(const float) stream;    // [M][K]
     CRUMB_DEVICE(const float) norm;      // [K]
     CRUMB_DEVICE(const uint16_t) places; // [K]; null: its own
-    CRUMB_DEVICE(uint16_t) next_input;   // fp16 [M][next_positions]; padding places are not written
+    CRUMB_DEVICE(uint16_t) next_input;   // as crumb_input_index() has it; padding places are not written
     CRUMB_DEVICE(float) squares;         // [1][M]
     uint32_t columns;                    // K
     uint32_t next_positions;
+    uint32_t next_width;
     uint32_t tokens; // M
-    uint32_t reserved;
 } crumb_stream_input_args;
 
 // Floats of attention_decode's workspace for M tokens: for each split 8 heads x (D numbers, a maximum and a sum).
@@ -338,8 +391,7 @@ static inline uint64_t crumb_packed_plan(
     const uint32_t item = CRUMB_PACKED_ITEM_CHANNELS, paired = product->kind == CRUMB_PACKED_SILU;
     const uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1
         : tokens == 2                 ? CRUMB_PACKED_WARPS_M2
-        : tokens == 4                 ? CRUMB_PACKED_WARPS_M4
-                                      : CRUMB_PACKED_WARPS_M8;
+                                      : CRUMB_PACKED_WARPS_M4;
     uint32_t units = 0, items = 0, all_items = 0, positions = 0;
     uint64_t record = 0, records = 0;
     for (uint32_t p = 0; p < product->part_count; p++) {
@@ -386,12 +438,97 @@ static inline uint64_t crumb_packed_plan(
     return ring + bytes;
 }
 
+// Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32
+// or
+// 64. 8 tokens stand together; the order of those of a place depends on the place, so that those of 8 places that are
+// read together lie in different banks of shared memory. What stands in places of tokens from M on does not matter.
+static CRUMB_CALLABLE inline uint64_t crumb_wide_index(uint32_t place, uint32_t token, uint32_t width) {
+    const uint32_t octets = width / 8, turn = octets == 1 ? 0 : place % 8 / (8 / octets);
+    return ((uint64_t)place * octets + (token / 8 ^ turn)) * 8 + token % 8;
+}
+// Number of a token at a place of an input of a packed product; width 0: fp16 [M][positions].
+static CRUMB_CALLABLE inline uint64_t crumb_input_index(
+    uint32_t place, uint32_t token, uint32_t positions, uint32_t width) {
+    return width == 0 ? (uint64_t)token * positions + place : crumb_wide_index(place, token, width);
+}
+// Where packed_matmul wants a channel, both counted within a tile of 2-bit (4-bit) codes: a product takes a pair of
+// channels of each of the four lanes with a row.
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_place(uint32_t channel, uint32_t four) {
+    return four ? (channel >> 1 & 3) << 3 | channel >> 3 << 1 | (channel & 1)
+                : (channel >> 1 & 7) << 3 | channel >> 4 << 1 | (channel & 1);
+}
+// Of packed_matmul_mM: warps of a block at most and blocks of a multiprocessor, as its registers allow; places of a
+// slice's chunks.
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_warps(uint32_t tokens) { return 8 + 0 * tokens; }
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_blocks(uint32_t tokens) { return tokens >= 32 ? 1 : 2; }
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_matmul_stages(uint32_t tokens) {
+    return tokens >= 64 ? 3 : tokens == 32 ? 4 : 3;
+}
+// Of a chunk's activations in shared memory, and of all of a slice's.
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_input_bytes(uint32_t tokens) {
+    return tokens * CRUMB_MATMUL_CHANNELS * 2;
+}
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_slot_bytes(uint32_t tokens, uint32_t tiles) {
+    return (crumb_matmul_input_bytes(tokens) + tiles * CRUMB_MATMUL_TILE_BYTES + 127) / 128 * 128;
+}
+// From one token's sums to the next one's in shared memory, numbers: neighbours' rows lie in different banks.
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_stride(uint32_t tiles) { return CRUMB_TILE_ROWS * tiles + 4; }
+// Of everything before the chunks: two decisions, the norm's factors, sums of the slices.
+static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, uint32_t tiles, uint32_t slices) {
+    return (8 + 4 * tokens * (slices * crumb_matmul_stride(tiles) + 1) + 127) / 128 * 128;
+}
+
+// Fills in what a launch of packed_matmul_mM on `blocks` blocks of 32 x args->tiles x args->slices threads needs; the
+// caller chooses those two. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where that is too
+// little, or where gate and up differ in shape. `tokens` is the kernel's M.
+static inline uint64_t crumb_matmul_plan(
+    crumb_matmul_args *args, uint32_t tokens, uint32_t blocks, uint64_t shared_limit) {
+    crumb_packed_product *product = &args->product;
+    const uint32_t tiles = args->tiles, slices = args->slices;
+    const uint32_t paired = product->kind == CRUMB_PACKED_SILU, chunk = CRUMB_MATMUL_CHANNELS;
+    uint32_t steps = 0;
+    args->cut_count = paired ? 1 : product->part_count;
+    for (uint32_t p = 0; p < product->part_count; p++) {
+        const crumb_packed_shape *s = &product->parts[p].shape, *first = &product->parts[0].shape;
+        if (paired
+            && (s->four_bit_channels != first->four_bit_channels || s->row_tiles != first->row_tiles
+                || s->outliers_per_tile != first->outliers_per_tile)) {
+            return 0;
+        }
+        if (p >= args->cut_count) continue;
+        crumb_matmul_cut *cut = args->cuts + p;
+        const uint32_t tiles2 = (s->segment_channels - s->four_bit_channels) / CRUMB_TILE2_CHANNELS;
+        const uint32_t own = paired ? tiles / 2 : tiles;
+        cut->tiles4 = s->four_bit_channels / CRUMB_TILE4_CHANNELS;
+        cut->tiles2 = tiles2;
+        cut->fours = (tiles2 * s->outliers_per_tile + 3) / 4;
+        cut->segments = s->segments;
+        cut->chunks4 = (s->four_bit_channels + chunk - 1) / chunk;
+        cut->chunks = cut->chunks4 + (tiles2 * CRUMB_TILE2_CHANNELS + chunk - 1) / chunk;
+        cut->code_steps = (cut->chunks * s->segments + slices - 1) / slices;
+        const uint32_t all = s->segments * cut->fours, most = slices * CRUMB_MATMUL_FOURS;
+        const uint32_t outlier_steps = (all + most - 1) / most;
+        cut->chunk_fours = outlier_steps ? (all + slices * outlier_steps - 1) / (slices * outlier_steps) : 0;
+        cut->steps = cut->code_steps + outlier_steps;
+        cut->groups = (s->row_tiles + own - 1) / own;
+        cut->first_step = steps;
+        cut->first_group = p == 0 ? 0 : args->cuts[p - 1].first_group + args->cuts[p - 1].groups;
+        steps += cut->steps * cut->groups;
+    }
+    product->block_units = steps / blocks;
+    product->long_blocks = steps % blocks;
+    const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
+    const uint64_t stage = (uint64_t)slices * crumb_matmul_slot_bytes(tokens, tiles);
+    const uint64_t bytes = head + crumb_matmul_stages(tokens) * stage;
+    return bytes <= shared_limit ? bytes : 0;
+}
+
 CRUMB_STATIC_ASSERT(sizeof(crumb_embed_args) == 48, "crumb_embed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_rmsnorm_args) == 48, "crumb_rmsnorm_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_kv_layer) == 24, "crumb_kv_layer");
 CRUMB_STATIC_ASSERT(sizeof(crumb_rope_append_args) == 88, "crumb_rope_append_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_attention_decode_args) == 112, "crumb_attention_decode_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_attention_prefill_args) == 72, "crumb_attention_prefill_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_attention_decode_args) == 120, "crumb_attention_decode_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_attention_prefill_args) == 80, "crumb_attention_prefill_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_silu_multiply_args) == 48, "crumb_silu_multiply_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_residual_add_args) == 40, "crumb_residual_add_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_sampling) == 64, "crumb_sampling");
@@ -403,6 +540,8 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args"
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 96, "crumb_packed_part");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 392, "crumb_packed_product");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 424, "crumb_packed_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 576, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif

@@ -1,0 +1,252 @@
+// Codes of a chunk to fp16 fragments, and their products with the activations.
+//
+// A pair of codes is masked out of a word as two halves that are no normal numbers, code x 2^(2 p - 24), and one
+// multiplication and addition makes scale x (code - 1.5) x 2^-14 of it, exactly: 2^14 is put back with the row scale, in
+// fp32, where a region ends. Lane 4 g + t has the codes of rows g + 8 i of its channels, 16 t ... 16 t + 15 of a 2-bit
+// tile; as the order of the inner dimension of a product is free, these are its rows of B as well.
+#pragma once
+
+#include "matmul_memory.cuh"
+#include "packed_output.cuh"
+
+constexpr float matmul_code_factor = 16384;
+
+CRUMB_INLINE uint4 load_shared(uint32_t address) {
+    uint4 v;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
+    return v;
+}
+CRUMB_INLINE uint32_t load_shared_word(uint32_t address) {
+    uint32_t v;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
+    return v;
+}
+CRUMB_INLINE uint32_t load_shared_half(uint32_t address) {
+    uint16_t v;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address));
+    return v;
+}
+
+CRUMB_INLINE half2 half2_of(float value) { return __float2half2_rn(value); }
+
+// scale x 2^10 of scale code i of 16 bits: the code as the high bits of a half from 16 to 32.
+CRUMB_INLINE half2 matmul_scale(uint32_t codes, int i) {
+    const int left = 6 - 4 * i;
+    const uint32_t at = left > 0 ? codes << left : codes >> -left;
+    const half2 value = __half2half2(__ushort_as_half(static_cast<uint16_t>((at & 0x03C0) | 0x4C00)));
+    return __hfma2(value, half2_of(1024), half2_of((CRUMB_SCALE_BIAS - 16) * 1024.0f));
+}
+
+// One row's codes of a word as halves.
+template <int bits> struct matmul_row {
+    static constexpr int pairs = bits == 2 ? 8 : 4;
+    half2 scale[bits == 2 ? 4 : 2], zero;
+
+    CRUMB_INLINE matmul_row(uint32_t scale_codes, int i) {
+        scale[0] = matmul_scale(scale_codes, i);
+        if (bits == 2) {
+            scale[1] = __hmul2(scale[0], half2_of(1 / 4.0f));
+            scale[2] = __hmul2(scale[0], half2_of(1 / 16.0f));
+            scale[3] = __hmul2(scale[0], half2_of(1 / 64.0f));
+            zero = __hmul2(scale[3], half2_of(-1.5f / 262144));
+        } else {
+            scale[1] = __hmul2(scale[0], half2_of(1 / 16.0f));
+            zero = __hmul2(scale[1], half2_of(-7.5f / 1048576));
+        }
+    }
+
+    // Pair `pair` of the word: its even channel in the low half.
+    CRUMB_INLINE uint32_t weights(uint32_t word, int pair) const {
+        constexpr int places = bits == 2 ? 4 : 2;
+        const uint32_t mask = (bits == 2 ? 0x00030003u : 0x000F000Fu) << bits * (pair % places);
+        const uint32_t at = pair < places ? word : word >> 8;
+        return as_bits(__hfma2(as_half2(at & mask), scale[pair % places], zero));
+    }
+};
+
+// A warp's sums of a row tile: rows g + 8 i of tokens 8 octet + 2 t and the next.
+template <int octets> struct matmul_sums {
+    float run[octets][2][4]; // of one region of one segment, before the row scales
+    float total[octets][2][4];
+    float row_scales[4]; // of `run`
+
+    CRUMB_INLINE void clear() {
+#pragma unroll
+        for (int i = 0; i < 4; i++) row_scales[i] = 0;
+#pragma unroll
+        for (int octet = 0; octet < octets; octet++) {
+#pragma unroll
+            for (int e = 0; e < 8; e++) run[octet][e / 4][e % 4] = total[octet][e / 4][e % 4] = 0;
+        }
+    }
+
+    // Takes what there is of the region before into the total.
+    CRUMB_INLINE void flush() {
+#pragma unroll
+        for (int octet = 0; octet < octets; octet++) {
+#pragma unroll
+            for (int e = 0; e < 8; e++) {
+                total[octet][e / 4][e % 4] += run[octet][e / 4][e % 4] * row_scales[e / 2];
+                run[octet][e / 4][e % 4] = 0;
+            }
+        }
+    }
+    CRUMB_INLINE void enter(uint32_t scales) {
+        flush();
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            row_scales[i] = half_value(load_shared_half(scales + 2 * (threadIdx.x % 32 / 4 + 8 * i))) * matmul_code_factor;
+        }
+    }
+};
+
+// Two products for each 8 tokens: pairs 4 h ... 4 h + 3 of four words; `input`: the address of this lane's row of 8 tokens
+// for ldmatrix, of the first octet.
+template <int bits, int octets>
+CRUMB_INLINE void matmul_half(
+    matmul_sums<octets> &sums, const matmul_row<bits> (&rows)[4], const uint32_t (&words)[4], int h, uint32_t input) {
+    uint32_t a[2][2][4]; // [product][m][register]
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            a[k][i / 2][i % 2] = rows[i].weights(words[i], 4 * h + 2 * k);
+            a[k][i / 2][2 + i % 2] = rows[i].weights(words[i], 4 * h + 2 * k + 1);
+        }
+    }
+#pragma unroll
+    for (int octet = 0; octet < octets; octet++) {
+        uint32_t b[4];
+        load_matrices_transposed(b, input ^ 16 * octet); // as crumb_wide_index() has it
+#pragma unroll
+        for (int m = 0; m < 2; m++) {
+            mma(sums.run[octet][m], a[0][m][0], a[0][m][1], a[0][m][2], a[0][m][3], b[0], b[1]);
+            mma(sums.run[octet][m], a[1][m][0], a[1][m][1], a[1][m][2], a[1][m][3], b[2], b[3]);
+        }
+    }
+}
+
+// The products of a row tile with one chunk.
+template <int octets> struct matmul_worker {
+    const crumb_matmul_args &args;
+    using Memory = matmul_memory<octets>;
+    uint32_t tile; // of a group
+    uint32_t row;  // of this lane in the activations of a chunk, bytes
+    matmul_sums<octets> sums;
+
+    CRUMB_INLINE matmul_worker(const crumb_matmul_args &args, uint32_t tile) : args(args), tile(tile) {
+        // Lane 8 q + 2 t + e: even or odd channel of pair q of the channels of lanes 4 g + t.
+        row = 2 * static_cast<uint32_t>(crumb_wide_index(threadIdx.x % 32, 0, 8 * octets));
+        // Not to be worked out anew for every chunk.
+        asm volatile("" : "+r"(row));
+        sums.clear();
+    }
+
+    CRUMB_INLINE void multiply(const matmul_cursor &cursor, uint32_t slot) {
+        const uint32_t lane = threadIdx.x % 32, g = lane / 4;
+        const uint32_t at = Memory::tile(slot, tile), codes = at + 16 * lane, scales = at + CRUMB_MATMUL_CODE_BYTES;
+        if (cursor.kind >= matmul_outliers) {
+            if (cursor.kind == matmul_outliers) outliers(cursor, at);
+            return;
+        }
+        if (cursor.fresh) sums.enter(scales + 64);
+        if (cursor.kind == matmul_two) {
+#pragma unroll
+            for (int k = 0; k < 2; k++) {
+                if (k > 0 && cursor.count() == 1) break;
+                const uint4 own_codes = load_shared(codes + k * CRUMB_TILE_BYTES);
+                const uint32_t words[4] = {own_codes.x, own_codes.y, own_codes.z, own_codes.w};
+                const uint32_t own =
+                    load_shared_word(scales + k * CRUMB_TILE2_SCALE_BYTES + 4 * g) >> (lane % 4 / 2 * 16);
+                const matmul_row<2> rows[4] = {{own, 0}, {own, 1}, {own, 2}, {own, 3}};
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    matmul_half(sums, rows, words, h, slot + row + (2 * k + h) * 32 * 16 * octets);
+                }
+            }
+        } else {
+            const uint32_t count = cursor.count();
+#pragma unroll 2
+            for (uint32_t k = 0; k < count; k++) {
+                const uint4 own_codes = load_shared(codes + k * CRUMB_TILE_BYTES);
+                const uint32_t words[4] = {own_codes.x, own_codes.y, own_codes.z, own_codes.w};
+                const uint32_t own = load_shared_half(scales + k * CRUMB_TILE4_SCALE_BYTES + 2 * g);
+                const matmul_row<4> rows[4] = {{own, 0}, {own, 1}, {own, 2}, {own, 3}};
+                matmul_half(sums, rows, words, 0, slot + row + k * 32 * 16 * octets);
+            }
+        }
+    }
+
+  private:
+    // Outliers as columns of their own: a column of A has one delta, at its row, the row of B its channel's activations.
+    // `entries`: an address, up to 128 of 4 bytes, behind them room for as many numbers.
+    CRUMB_INLINE void outliers(const matmul_cursor &cursor, uint32_t entries) {
+        const uint32_t lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        uint32_t index, row_tile, first, end;
+        cursor.tile_of(tile, index, row_tile);
+        cursor.fours(first, end);
+        if (first >= end || row_tile >= args.product.parts[index].shape.row_tiles) return;
+        const uint32_t count = 4 * (end - first), places = entries + 512;
+        find_places(cursor, entries, places, first, count);
+        auto word_at = [&](uint32_t from, uint32_t at) { return at < count ? load_shared_word(from + 4 * at) : 0; };
+        const uint16_t *input = args.product.input + 2 * t;
+#pragma unroll(octets <= 2 ? 4 : 1)
+        for (uint32_t k = 0; k < count; k += 16) {
+            uint32_t b[octets][2];
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const uint32_t place = word_at(places, k + 8 * half + g);
+#pragma unroll
+                for (int octet = 0; octet < octets; octet++) {
+                    const uint16_t *from = input + crumb_wide_index(place, 8 * octet, 8 * octets);
+                    b[octet][half] = __ldcg(reinterpret_cast<const uint32_t *>(from));
+                }
+            }
+            uint32_t a[2][4] = {};
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    const uint32_t own = word_at(entries, k + 8 * half + 2 * t + e);
+                    const uint32_t at_row = own & 31, delta = e ? own & 0xFFFF0000u : own >> 16;
+#pragma unroll
+                    for (int i = 0; i < 4; i++) a[i / 2][2 * half + i % 2] |= at_row == g + 8 * i ? delta : 0;
+                }
+            }
+#pragma unroll
+            for (int octet = 0; octet < octets; octet++) {
+                const uint32_t b0 = transpose_8x8(b[octet][0]), b1 = transpose_8x8(b[octet][1]);
+#pragma unroll
+                for (int m = 0; m < 2; m++) mma(sums.total[octet][m], a[m][0], a[m][1], a[m][2], a[m][3], b0, b1);
+            }
+        }
+    }
+
+    // The place in the input of each entry's channel. A lane has four at a time.
+    CRUMB_INLINE void find_places(
+        const matmul_cursor &cursor, uint32_t entries, uint32_t places, uint32_t first, uint32_t count) {
+        const crumb_packed_shape &shape = args.product.parts[cursor.cut].shape;
+        const uint32_t fours = args.cuts[cursor.cut].fours, own = first + threadIdx.x % 32, segment = own / fours;
+        // A pool's entries are a multiple of 32.
+        const uint32_t pool_fours = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * shape.outliers_per_tile / 4;
+        const uint32_t region = segment * shape.segment_channels + shape.four_bit_channels
+            + (own - segment * fours) / pool_fours * CRUMB_OUTLIER_CHANNELS;
+        if (4 * (threadIdx.x % 32) < count) {
+            const uint4 v = load_shared(entries + 16 * (threadIdx.x % 32));
+            const uint32_t entry[4] = {v.x, v.y, v.z, v.w};
+            uint32_t place[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const uint32_t channel = entry[i] >> 5 & (CRUMB_OUTLIER_CHANNELS - 1);
+                // As places are in the order of a product: pair, lane, odd or even. Unused entries may lie behind the last.
+                place[i] = min(
+                    region + ((channel & ~63u) | (channel >> 1 & 7) << 3 | (channel >> 4 & 3) << 1 | (channel & 1)),
+                    args.product.positions - 1);
+            }
+            asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(places + 16 * (threadIdx.x % 32)), "r"(place[0]),
+                         "r"(place[1]), "r"(place[2]), "r"(place[3])
+                         : "memory");
+        }
+        __syncwarp();
+    }
+};

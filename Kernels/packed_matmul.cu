@@ -1,0 +1,78 @@
+// y = W x for packed matrices and 2 to 64 tokens: the products of decode steps of several sequences.
+//
+// Grid: as many blocks as fit. Block: args.tiles x args.slices warps; the warps of a slice share the activations of its
+// chunks. Chunks go round a few places of each slice, filled by asynchronous copies, one barrier of the slice for each. A
+// warp turns the codes of its row tile into fp16 fragments in registers, once for all tokens. Blocks that share a group of
+// rows leave their sums in memory; the last one adds them in order (the same bits from run to run). Dynamic shared memory:
+// as crumb_matmul_plan() says.
+// Bytes: the records once; the activations of all tokens once for each group of rows, from the second-level cache. The
+// first codes are requested before the previous kernel is waited for.
+#include "include/matmul_copies.cuh"
+#include "include/matmul_finish.cuh"
+#include "include/packed_ring.cuh"
+
+template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &args) {
+    constexpr int stages = crumb_matmul_stages(8 * octets);
+    const uint32_t warp = threadIdx.x / 32, tiles = args.tiles, slice = warp / tiles, tile = warp - slice * tiles;
+    const matmul_memory<octets> memory(args, slice);
+    const matmul_cursor first(args, slice);
+    const uint32_t end = memory.chunks + stages * memory.slot_bytes;
+    matmul_copies<octets> ahead(first, tile);
+    {
+        matmul_copies<octets> codes = ahead;
+#pragma unroll 1
+        for (uint32_t slot = memory.chunks; slot + memory.slot_bytes < end && !codes.done(); slot += memory.slot_bytes) {
+            codes.copy_codes(slot);
+            codes.next();
+        }
+    }
+    wait_for_previous();
+    release_next();
+    if (first.done()) return;
+    uint32_t target = memory.chunks;
+#pragma unroll 1
+    for (int stage = 0; stage < stages - 1; stage++, target += memory.slot_bytes) {
+        if (!ahead.done()) {
+            ahead.copy_input(target, tiles);
+            ahead.next();
+        }
+        copies_end_group();
+    }
+    matmul_norm(args, memory);
+    matmul_worker<octets> worker(args, tile);
+    matmul_cursor now = first;
+    uint32_t slot = memory.chunks;
+#pragma unroll 1
+    while (true) {
+        copies_done<stages - 2>();
+        barrier_of_warps(1 + slice, tiles);
+        if (!ahead.done()) {
+            ahead.copy_codes(target);
+            ahead.copy_input(target, tiles);
+            ahead.next();
+        }
+        copies_end_group();
+        worker.multiply(now, slot);
+        if (now.ends()) matmul_finish(now, tile, memory, worker.sums);
+        if (now.step + 1 == now.end) break;
+        now.advance();
+        target = slot;
+        slot += memory.slot_bytes;
+        if (slot == end) slot = memory.chunks;
+    }
+    matmul_finish_shared(first, now, memory);
+}
+
+#define CRUMB_PACKED_MATMUL_KERNEL(M, warps, blocks) \
+    extern "C" __global__ void __launch_bounds__(32 * warps, blocks) \
+        packed_matmul_m##M(const __grid_constant__ crumb_matmul_args args) { \
+        packed_matmul<M / 8>(args); \
+    }
+
+// check: hot packed_matmul_*
+// check: async packed_matmul_*
+// Warps and blocks of a multiprocessor as crumb_matmul_warps() and crumb_matmul_blocks() say.
+CRUMB_PACKED_MATMUL_KERNEL(8, 8, 2)
+CRUMB_PACKED_MATMUL_KERNEL(16, 8, 2)
+CRUMB_PACKED_MATMUL_KERNEL(32, 8, 1)
+CRUMB_PACKED_MATMUL_KERNEL(64, 8, 1)
