@@ -179,7 +179,7 @@ template <int octets> struct matmul_worker {
 
   private:
     // Outliers as columns of their own: a column of A has one delta, at its row, the row of B its channel's activations.
-    // `entries`: an address, up to 128 of 4 bytes, behind them room for as many numbers.
+    // `entries`: an address, up to 64 of 4 bytes, behind them room for as many numbers.
     CRUMB_INLINE void outliers(const matmul_cursor &cursor, uint32_t entries) {
         const uint32_t lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
         uint32_t index, row_tile, first, end;
@@ -188,10 +188,20 @@ template <int octets> struct matmul_worker {
         if (first >= end || row_tile >= args.product.parts[index].shape.row_tiles) return;
         const uint32_t count = 4 * (end - first), places = entries + 512;
         find_places(cursor, entries, places, first, count);
+        // The rows of 16 channels at a time, a step ahead where they are many.
+        auto fetch_ahead = [&](uint32_t k) {
+            if (octets < 8 || k + lane / 2 >= count) return;
+            const uint16_t *from = args.product.input
+                + static_cast<size_t>(load_shared_word(places + 4 * (k + lane / 2))) * 8 * octets + lane % 2 * 4 * octets;
+#pragma unroll
+            for (int at = 0; at < 4 * octets; at += 16) touch(from + at);
+        };
+        fetch_ahead(0);
         auto word_at = [&](uint32_t from, uint32_t at) { return at < count ? load_shared_word(from + 4 * at) : 0; };
         const uint16_t *input = args.product.input + 2 * t;
 #pragma unroll(octets <= 2 ? 4 : 1)
         for (uint32_t k = 0; k < count; k += 16) {
+            fetch_ahead(k + 16);
             uint32_t b[octets][2];
 #pragma unroll
             for (int half = 0; half < 2; half++) {
@@ -199,7 +209,7 @@ template <int octets> struct matmul_worker {
 #pragma unroll
                 for (int octet = 0; octet < octets; octet++) {
                     const uint16_t *from = input + crumb_wide_index(place, 8 * octet, 8 * octets);
-                    b[octet][half] = __ldcg(reinterpret_cast<const uint32_t *>(from));
+                    b[octet][half] = *reinterpret_cast<const uint32_t *>(from);
                 }
             }
             uint32_t a[2][4] = {};

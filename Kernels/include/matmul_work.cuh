@@ -1,7 +1,7 @@
 // Who does what in a product of packed matrices with several tokens.
 //
 // A few neighbouring row tiles (32 rows each) are a group; its K is cut into chunks of up to 128 channels of one region,
-// and of up to 128 outliers. Each slice of a block has a run of a group's chunks of codes, then one of its chunks of
+// and of up to 64 outliers. Each slice of a block has a run of a group's chunks of codes, then one of its chunks of
 // outliers, and takes one chunk a step. The steps of all groups, one after the other, are dealt out evenly to the blocks;
 // the first and last group of a block may be shared with others.
 #pragma once

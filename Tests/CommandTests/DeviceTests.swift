@@ -64,6 +64,19 @@ private let hasDriver = FileSystem.exists("/dev/nvidiactl")
         #expect(json["sourceDevice"]?.string == "cpu" && json["sourceBackend"] == json["backend"], "\(json)")
     }
 
+    @Test func `eval compares a model with itself on another backend`() throws {
+        let model = try TinyModel.quantized()
+        let json = try Program.crumb(
+            "eval", model, "--text", TinyModel.text, "--context", "64", "--windows", "1", "--against", model,
+            "--against-device", "cpu", "--against-backend", "reference", "--json"
+        ).json()
+        #expect(json["sourceBackend"]?.string == "reference" && json["backend"]?.string != "reference", "\(json)")
+        let divergence = try #require(json["meanKL"]?.double)
+        #expect(divergence > 0 && divergence < 0.01)
+        let alone = try Program.crumb("eval", model, "--text", TinyModel.text, "--against-device", "cpu")
+        #expect(alone.code == 64 && alone.errors.contains("--against SOURCE"))
+    }
+
     @Test(.enabled(if: !hasDriver)) func `a machine without a GPU is not warned of it, but told what is used`() throws {
         let source = try TinyModel.source()
         #expect(!(try Program.crumb("run", source, "-p", "a", "-n", "1").errors.contains("warning")))

@@ -20,7 +20,7 @@ struct DeviceArguments: ParsableArguments {
         return index
     }
 
-    @Sendable private static func read(_ text: String) throws -> DeviceChoice {
+    @Sendable static func read(_ text: String) throws -> DeviceChoice {
         do {
             return try DeviceChoice(text)
         } catch {
@@ -61,9 +61,15 @@ struct EngineArguments: ParsableArguments {
     func pool() -> ThreadPool { ThreadPool(threadCount: threads ?? ThreadPool.hardwareThreads) }
 
     /// Opens a model on these threads.
-    func load(_ path: String, pool: ThreadPool) throws -> LoadedModel {
+    ///
+    /// - Parameters:
+    ///   - device: nil for `--device`.
+    ///   - backend: nil for `--backend`.
+    func load(
+        _ path: String, pool: ThreadPool, device: DeviceChoice? = nil, backend: BackendChoice? = nil
+    ) throws -> LoadedModel {
         try ModelLoader(
-            backend: backend, device: place.device, verifiesDigests: verify, pool: pool,
+            backend: backend ?? self.backend, device: device ?? place.device, verifiesDigests: verify, pool: pool,
             logger: Logger(label: "crumb.load")
         ).load(path)
     }

@@ -50,6 +50,16 @@ struct Eval: Verb {
     @Option(help: ArgumentHelp("The unquantized model to compare with.", valueName: "source"))
     var against: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Where --against runs: with the same model, how far two devices agree. (default: as --device)",
+            valueName: "name"),
+        transform: DeviceArguments.read)
+    var againstDevice: DeviceChoice?
+
+    @Option(help: ArgumentHelp("Of the CPU, where --against runs there. (default: as --backend)", valueName: "name"))
+    var againstBackend: BackendChoice?
+
     @OptionGroup(title: "Engine")
     var engine: EngineArguments
 
@@ -59,6 +69,9 @@ struct Eval: Verb {
     mutating func validate() throws {
         try require(context >= 4, "--context is \(context); it must be at least 4.")
         try require(windows.map { $0 >= 1 }, "--windows must be at least 1.")
+        try require(
+            against != nil || (againstDevice == nil && againstBackend == nil),
+            "--against-device and --against-backend are about --against SOURCE, which is missing.")
     }
 
     func perform(_ console: Console) throws -> Outcome {
@@ -68,7 +81,9 @@ struct Eval: Verb {
         let windows = try EvaluationWindows(
             tokens: model.tokenizer.encode(words, addSpecialTokens: false), beginning: model.beginningToken,
             context: context, limit: windows, portion: portion)
-        let source = try against.map { try engine.load($0, pool: pool) }
+        let source = try against.map {
+            try engine.load($0, pool: pool, device: againstDevice, backend: againstBackend)
+        }
         if let source { try model.checkSameVocabulary(as: source) }
         // After every block of tokens: a file that was cut meanwhile must not be touched again.
         func report(_ progress: EvaluationProgress) throws {
