@@ -45,6 +45,31 @@ extension KernelBenchmark {
     }
 }
 
+extension AblationBenchmark {
+    /// The titles of `records`.
+    package static let recordColumns =
+        MeasuredOn.columns + [
+            "kernel", "M", "N", "K", "microseconds", "bytes", "microseconds without outliers",
+            "bytes without outliers", "cost of outliers", "microseconds with synchronous copies",
+            "gain of asynchronous copies", "path", "shape",
+        ]
+
+    /// One row for each product; what there is not is empty.
+    package func records(_ on: MeasuredOn, shape: String) -> [[String]] {
+        results.map { result in
+            let (full, plain) = (result.full, result.withoutOutliers)
+            return on.cells(image: image) + [
+                full.kernel, Cell.whole(full.m), Cell.whole(full.n), Cell.whole(full.k),
+                Cell.number(full.seconds * 1e6, places: 3), Cell.whole(full.bytes),
+                Cell.number(plain.seconds * 1e6, places: 3), Cell.whole(plain.bytes),
+                Cell.number(result.outlierCost, places: 4),
+                Cell.number(result.synchronous.map { $0.seconds * 1e6 }, places: 3),
+                Cell.number(result.asynchronousGain, places: 3), full.path, shape,
+            ]
+        }
+    }
+}
+
 extension ShapeBenchmark {
     /// The titles of `records`.
     package static let recordColumns =

@@ -87,7 +87,7 @@ extension GPUDecoder {
         arguments.product = product
         arguments.tokens = UInt32(rows)
         arguments.epsilon = configuration.rmsNormEps
-        let launch = PackedLaunch(arguments, on: device.info)
+        let launch = PackedLaunch(arguments, on: device.info, window: copyWindow)
         try packed.kernel(tokens: rows).launch(
             grid: LaunchExtent(launch.blocks), block: LaunchExtent(launch.threads), sharedBytes: launch.sharedBytes,
             stream: stream, arguments: launch.arguments, programmatic: true)

@@ -25,6 +25,8 @@ package final class GPUDecoder: Decoder {
     let packedWidth: Int
     /// Whether more tokens, up to `stepRows`, go through packed_matmul.
     let usesMatmul: Bool
+    /// Of packed products; anything but what was planned is `KernelTimer`'s.
+    var copyWindow = PackedLaunch.CopyWindow.planned
     let uploaded: UploadedWeights
     /// For passes of up to `stepRows` tokens, and for recorded steps: its addresses never change.
     let step: Workspace

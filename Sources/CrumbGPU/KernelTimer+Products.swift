@@ -19,6 +19,15 @@ extension KernelTimer {
             librarySeconds: try library(n: linear.rows, k: linear.columns, rows: rows))
     }
 
+    /// The same product with synchronous copies: a block asks for one piece of a record only when the one before it has
+    /// arrived. nil where packed_product, whose copies can be made so, does not serve.
+    package func synchronousProduct(_ role: InputRole, rows: Int) throws -> KernelTiming? {
+        guard case .packed = gpu.route(gpu.weights.layers[0][role], rows: rows) else { return nil }
+        gpu.copyWindow = .singlePiece
+        defer { gpu.copyWindow = .planned }
+        return try product(role, rows: rows)
+    }
+
     private func run(_ role: InputRole, _ index: Int, sums: Int, _ pass: Pass) throws(CUDAError) {
         let layers = gpu.weights.layers
         let layer = layers[index]
@@ -63,9 +72,9 @@ extension KernelTimer {
         return folded
     }
 
-    /// Seconds of cuBLAS for the same product of fp16 matrices; nil where there is no cuBLAS.
+    /// Seconds of cuBLAS for the same product of fp16 matrices; nil where there is no cuBLAS, or it is not wanted.
     func library(n: Int, k: Int, rows: Int) throws(CUDAError) -> Double? {
-        guard let blas = gpu.blas else { return nil }
+        guard let blas = gpu.blas, options.comparesLibrary else { return nil }
         let copies = copies(of: 2 * n * k)
         precondition(copies * n * k <= halves.count, "fp16 matrices of N \(n), K \(k) that there is no room for")
         return try time(rows: rows, copies: copies) { piece throws(CUDAError) in

@@ -11,7 +11,7 @@ package final class KernelTimer {
     let workspace: Workspace
     /// Copies of the head.
     let heads: [DeviceTable]
-    /// fp16 matrices for cuBLAS, one behind the other in copies, their input and their output; empty without cuBLAS.
+    /// fp16 matrices for cuBLAS, one behind the other in copies, their input and their output; empty where it is not timed.
     let halves: DeviceBuffer<UInt16>
     let halfInput: DeviceBuffer<UInt16>
     let halfOutput: DeviceBuffer<UInt16>
@@ -23,9 +23,9 @@ package final class KernelTimer {
     ///
     /// - Parameter sizes: The model with so many layers.
     package static func decoder(
-        _ sizes: (_ layers: Int) throws -> ModelConfiguration, library: KernelLibrary, blas: CuBLASTable?
+        _ sizes: (_ layers: Int) throws -> ModelConfiguration, _ options: RandomModelOptions = RandomModelOptions(),
+        library: KernelLibrary, blas: CuBLASTable?
     ) throws -> GPUDecoder {
-        let options = RandomModelOptions()
         let plan = try RandomPlan(sizes(1), options)
         guard let layer = plan.weights?.layers.first else { preconditionFailure("a plan that was not finished") }
         let smallest = InputRole.allCases.map { layer[$0].byteCount }.min() ?? 1
@@ -51,7 +51,7 @@ package final class KernelTimer {
         let headCopies = Self.copies(of: head.byteCount, device.info)
         var headLayout = SlabLayout()
         _ = Self.tables(head, headCopies, &headLayout)
-        let half = Self.halfSizes(gpu, mostTokens: mostTokens)
+        let half = Self.halfSizes(gpu, mostTokens: mostTokens, isCompared: options.comparesLibrary)
         let steps = min(mostTokens, GPUDecoder.stepRows)
         let cacheBytes = 4 * gpu.configuration.keyValueFeatures * (mostContext + 1)
         try device.require(
@@ -87,9 +87,9 @@ package final class KernelTimer {
 
     /// Numbers of what cuBLAS multiplies.
     private static func halfSizes(
-        _ gpu: GPUDecoder, mostTokens: Int
+        _ gpu: GPUDecoder, mostTokens: Int, isCompared: Bool
     ) -> (weights: Int, input: Int, output: Int) {
-        guard gpu.blas != nil, let layer = gpu.weights.layers.first else { return (0, 0, 0) }
+        guard isCompared, gpu.blas != nil, let layer = gpu.weights.layers.first else { return (0, 0, 0) }
         let head = gpu.weights.head
         let linears = InputRole.allCases.map { layer[$0] }
         let shapes = linears.map { ($0.rows, $0.columns) } + [(head.rows, head.columns)]

@@ -32,11 +32,14 @@ package struct KernelTimerOptions: Sendable {
     package var shortPieces: Int
     /// Counted runs of a graph; three more run first.
     package var runs: Int
+    /// Whether cuBLAS, where it is there, is timed beside the products.
+    package var comparesLibrary: Bool
 
-    package init(pieces: Int = 40, shortPieces: Int = 160, runs: Int = 11) {
+    package init(pieces: Int = 40, shortPieces: Int = 160, runs: Int = 11, comparesLibrary: Bool = true) {
         self.pieces = pieces
         self.shortPieces = shortPieces
         self.runs = runs
+        self.comparesLibrary = comparesLibrary
     }
 }
 

@@ -11,12 +11,22 @@ struct PackedLaunch {
     let sharedBytes: Int
     let arguments: crumb_packed_args
 
+    /// How many bytes of its records a block has under way at once.
+    enum CopyWindow {
+        /// What crumb_packed_plan says.
+        case planned
+        /// One piece of a record, the next of which is asked for when it has arrived. Only for measurements.
+        case singlePiece
+    }
+
     /// One block for each multiprocessor.
-    init(_ arguments: crumb_packed_args, on card: DeviceInfo) {
+    init(_ arguments: crumb_packed_args, on card: DeviceInfo, window: CopyWindow = .planned) {
         var filled = arguments
         let width = UInt32(PackedKernels.width(for: Int(arguments.tokens)))
         blocks = card.multiprocessors
         sharedBytes = Int(crumb_packed_plan(&filled, width, UInt32(blocks), UInt64(card.sharedBytesPerBlock)))
+        // No piece is so short: each waits until nothing is under way.
+        if window == .singlePiece { filled.window = 1 }
         threads = 32 * Int(filled.warps + UInt32(CRUMB_PACKED_OTHER_WARPS))
         self.arguments = filled
     }

@@ -116,10 +116,20 @@ private let hasDriver = FileSystem.exists("/dev/nvidiactl")
     @Test(.enabled(if: !hasDriver)) func `without a GPU no kernel can be timed, and no file of results appears`() throws
     {
         let path = Scratch.path("results.csv")
-        let result = try Program.crumb("bench", "--kernels", "--tokens", "1,8", "--csv", path, "--json")
-        #expect(result.code == 1)
-        #expect(try result.json()["error"]?.string?.contains("no NVIDIA driver") == true)
-        #expect(!FileSystem.exists(path))
+        for options in [[], ["--ablation"]] {
+            let command = ["bench", "--kernels", "--tokens", "1,8", "--csv", path, "--json"] + options
+            let result = try Program.start([Program.buildFolder + "/crumb"] + command).wait()
+            #expect(result.code == 1)
+            #expect(try result.json()["error"]?.string?.contains("no NVIDIA driver") == true)
+            #expect(!FileSystem.exists(path))
+        }
+    }
+
+    @Test func `an ablation is one of kernels`() throws {
+        let result = try Program.crumb("bench", "--shape", "llama2-7b", "--ablation", "--json")
+        #expect(result.code == 64)
+        let sentence = try result.json()["error"]?.string
+        #expect(sentence?.contains("--ablation belongs to --kernels, which is not given.") == true)
     }
 
     @Test(arguments: ["--kernels", "--shape=llama2-7b"]) func `a file of other results is refused before the work`(

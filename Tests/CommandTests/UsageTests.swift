@@ -42,6 +42,8 @@ import Testing
         ["bench", "--kernels", "--batch", "8", "--shape", "llama2-7b"], ["bench", "--kernels", "--device", "cpu"],
         ["bench", "--kernels", "--runs", "0"], ["bench", "--shape", "llama2-7b", "--tokens", "1,8"],
         ["bench", "model", "--tokens", "8,16"], ["bench", "model", "--csv", "file"],
+        ["bench", "--ablation"], ["bench", "model", "--ablation"], ["bench", "--shape", "llama2-7b", "--ablation"],
+        ["bench", "--kernels", "--ablation", "--tokens", "1,65"],
         ["bench", "--kernels", "--commit", "abc"], ["bench", "--kernels", "--prompt-tokens", "8"],
         ["doctor", "--device", "cpu"], ["doctor", "model"],
     ]) func `a wrong command line is told apart from an error`(arguments: [String]) throws {

@@ -70,6 +70,7 @@ extension EmulatedCard {
         precondition(launch.threads == 32 * (Int(planned.warps) + Int(CRUMB_PACKED_OTHER_WARPS)))
         precondition(isAligned(a.input) && a.positions % 32 == 0 && planned.ring_bytes == arguments.ring_bytes)
         precondition(planned.product.block_units == a.block_units && planned.product.long_blocks == a.long_blocks)
+        state.copyWindows[Int(arguments.window), default: 0] += 1
         product(a, tokens: tokens, epsilon: arguments.epsilon, width: 0, squares: blocks)
     }
 

@@ -37,6 +37,8 @@ enum EmulatedCard {
         var alive: [UInt: Int] = [:]
         /// Launches by kernel.
         var launches: [String: Int] = [:]
+        /// Launches of packed_product by the bytes that a block may have under way.
+        var copyWindows: [Int: Int] = [:]
         /// What is being recorded, and what was.
         var recording: [() -> Void]?
         var graphs: [UInt: [() -> Void]] = [:]

@@ -24,6 +24,16 @@ struct KernelArguments: ParsableArguments {
             "Time every kernel of a step on a GPU, at the shapes of --shape (default: llama2-7b), for each number of --tokens."
     )
     var kernels = false
+
+    @Flag(
+        help: ArgumentHelp(
+            "With --kernels: time the packed products alone, without outliers and with synchronous copies too, M from 1 to \(GPUDecoder.stepRows)."
+        ))
+    var ablation = false
+
+    mutating func validate() throws {
+        try require(kernels || !ablation, "--ablation belongs to --kernels, which is not given.")
+    }
 }
 
 /// Where measurements on a GPU are kept.

@@ -66,4 +66,28 @@ extension Bench {
             shape: shape, card: card.device.info, release: release, runs: runCount, benchmark: benchmark
         ).outcome
     }
+
+    /// The packed products of `--kernels --ablation`.
+    func measureAblation(_ console: Console) throws -> Outcome {
+        let file = try results.file(columns: AblationBenchmark.recordColumns)
+        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
+        let shape = random.shape ?? .llama2_7b
+        console.show(Console.Progress(label: "random weights", fraction: 0))
+        func decoder(_ options: RandomModelOptions) throws -> GPUDecoder {
+            try KernelTimer.decoder(
+                { try shape.configuration(layers: $0) }, options, library: card.library, blas: card.blas)
+        }
+        let benchmark = try AblationBenchmark.measure(
+            decoder(RandomModelOptions()), withoutOutliers: decoder(RandomModelOptions(outliersPerTile: 0)),
+            tokens: tokens?.counts ?? [1], timer: KernelTimerOptions(runs: runCount)
+        ) { next, fraction in
+            console.show(Console.Progress(label: next, fraction: 0.05 + 0.95 * fraction))
+        }
+        let release = (try? NVML.load())?.driverRelease
+        try file?.append(
+            benchmark.records(results.measured(on: card, release: release), shape: shape.rawValue))
+        return AblationReport(
+            shape: shape, card: card.device.info, release: release, runs: runCount, benchmark: benchmark
+        ).outcome
+    }
 }

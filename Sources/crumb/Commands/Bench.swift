@@ -24,12 +24,19 @@ struct Bench: Verb {
             must be read; kernels without them find their input in the cache. ratio is the time of cuBLAS \
             on an fp16 matrix of the same shape over the kernel's. K of attention_decode is the context.
 
+            With --ablation too, the packed products alone are timed, to show what their ideas bring: as they \
+            are; on weights of the same shape without outliers; and, where packed_product serves (M up to 4), \
+            with synchronous copies: a block asks for one piece of a record only when the one before it has \
+            arrived. That codes stand in the order of the tensor cores' fragments, so that every load is \
+            aligned, is the format itself: it cannot be switched off, and has no column.
+
             Examples:
               crumb bench smol
               crumb bench SmolLM2.gguf --threads 4 --prompt-tokens 128 --runs 3
               crumb bench --shape llama2-7b --batch 1,16
               crumb bench --shape llama2-7b --weights fp16 --csv shapes.csv
               crumb bench --kernels --shape llama2-70b --tokens 1,8,64 --csv kernels.csv
+              crumb bench --kernels --ablation --tokens 1,4
 
             Keys of --json: results (test, device, backend, threads, tokensPerSecond, standardDeviation, \
             bytesPerToken, gigabytesPerSecond, ...), readGigabytesPerSecond. With --shape: results (test, \
@@ -37,7 +44,10 @@ struct Bench: Verb {
             shareOfReadBandwidth, joulesPerToken), shape, weights, context, runs, device, card, backend, \
             cuda, driver, readGigabytesPerSecond. With --kernels: results (kernel, path, m, n, k, \
             microseconds, bytes, gigabytesPerSecond, shareOfReadBandwidth, cublasMicroseconds, ratio), \
-            shape, runs, device, card, image, backend, cublas, cuda, driver, readGigabytesPerSecond.
+            shape, runs, device, card, image, backend, cublas, cuda, driver, readGigabytesPerSecond. With \
+            --ablation: results (kernel, path, m, n, k, microseconds, bytes, microsecondsWithoutOutliers, \
+            bytesWithoutOutliers, outlierCost, synchronousMicroseconds, asynchronousGain), shape, runs, device, \
+            card, image, backend, cuda, driver.
             """)
 
     @Argument(help: ArgumentHelp("The model to measure; none with --shape or --kernels.", valueName: "model"))
@@ -51,7 +61,7 @@ struct Bench: Verb {
     @Option(
         name: [.customShort("n"), .long],
         help: ArgumentHelp(
-            "Tokens to generate; 0 leaves this test out. With --kernels: each number M of tokens to time products with, from 1 to \(KernelBenchmark.mostTokens). (default: 128; 1,2,4,8,16,32,64,256,1024)",
+            "Tokens to generate; 0 leaves this test out. With --kernels: each number M of tokens to time products with, from 1 to \(KernelBenchmark.mostTokens). (default: 128; 1,2,4,8,16,32,64,256,1024; with --ablation 1)",
             valueName: "n,..."))
     var tokens: TokenCounts?
 
@@ -101,15 +111,18 @@ struct Bench: Verb {
     }
 
     private func validateKernels() throws {
+        let (asked, most) =
+            step.ablation ? ("--ablation", AblationBenchmark.mostTokens) : ("--kernels", KernelBenchmark.mostTokens)
         try require(
-            tokens.map { $0.counts.allSatisfy { (1...KernelBenchmark.mostTokens).contains($0) } },
-            "--tokens must lie between 1 and \(KernelBenchmark.mostTokens) with --kernels.")
+            tokens.map { $0.counts.allSatisfy { (1...most).contains($0) } },
+            "--tokens must lie between 1 and \(most) with \(asked).")
         try require(
             promptTokens == nil && random.weights == nil && random.batch == nil && random.context == nil,
             "--kernels times single kernels; leave --prompt-tokens, --weights, --batch and --context out.")
     }
 
     func perform(_ console: Console) throws -> Outcome {
+        if step.ablation { return try measureAblation(console) }
         if step.kernels { return try measureKernels(console) }
         if let shape = random.shape { return try measure(shape, console) }
         guard let path = model else {

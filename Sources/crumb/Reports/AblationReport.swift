@@ -1,0 +1,69 @@
+import CrumbCUDA
+import CrumbEval
+import CrumbGPU
+import CrumbJSON
+import CrumbReport
+
+/// What `crumb bench --kernels --ablation` found, for people and for programs.
+struct AblationReport {
+    let shape: ModelShape
+    let card: DeviceInfo
+    /// NVIDIA's own number of the driver; nil where NVML is missing.
+    let release: String?
+    let runs: Int
+    let benchmark: AblationBenchmark
+
+    var outcome: Outcome { Outcome(text: text, json: json) }
+
+    private var text: String {
+        var table = TextTable([
+            ("kernel", .left), ("path", .left), ("M", .right), ("µs", .right), ("µs without outliers", .right),
+            ("cost of outliers", .right), ("µs with synchronous copies", .right),
+            ("gain of asynchronous copies", .right),
+        ])
+        for result in benchmark.results {
+            table.append([
+                result.full.kernel, result.full.path, result.full.m.map { "\($0)" } ?? "",
+                microseconds(result.full), microseconds(result.withoutOutliers),
+                result.outlierCost.map { Figures.percent($0) } ?? "", microseconds(result.synchronous),
+                result.asynchronousGain.map { Figures.decimal($0, places: 2) + " x" } ?? "",
+            ])
+        }
+        let driver = release.map { "driver \($0), " } ?? ""
+        return table.markdown() + "\n"
+            + """
+            \(shape.rawValue) on \(benchmark.device), \(driver)CUDA \(card.driverVersion), kernels \(benchmark.image), \
+            \(benchmark.path). Medians of \(runs) runs. Synchronous: a block asks for one piece of a record only when \
+            the one before it has arrived; packed_product, up to M = 4, can be run so.
+
+            """
+    }
+
+    private func microseconds(_ timing: KernelTiming?) -> String {
+        timing.map { Figures.decimal($0.seconds * 1e6, places: 2) } ?? ""
+    }
+
+    private var json: JSONObject {
+        [
+            "results": .array(benchmark.results.map(entry)), "shape": .string(shape.rawValue),
+            "runs": JSONValue(runs), "device": .string(benchmark.device), "card": .string(card.name),
+            "image": .string(benchmark.image), "backend": .string(benchmark.path),
+            "cuda": .string("\(card.driverVersion)"), "driver": release.map { .string($0) } ?? .null,
+        ]
+    }
+
+    private func entry(_ result: AblationBenchmark.Result) -> JSONValue {
+        let (full, plain) = (result.full, result.withoutOutliers)
+        return [
+            "kernel": .string(full.kernel), "path": .string(full.path),
+            "m": full.m.map { JSONValue($0) } ?? .null, "n": full.n.map { JSONValue($0) } ?? .null,
+            "k": full.k.map { JSONValue($0) } ?? .null, "microseconds": JSONValue(full.seconds * 1e6),
+            "bytes": full.bytes.map { JSONValue($0) } ?? .null,
+            "microsecondsWithoutOutliers": JSONValue(plain.seconds * 1e6),
+            "bytesWithoutOutliers": plain.bytes.map { JSONValue($0) } ?? .null,
+            "outlierCost": result.outlierCost.map { JSONValue($0) } ?? .null,
+            "synchronousMicroseconds": result.synchronous.map { JSONValue($0.seconds * 1e6) } ?? .null,
+            "asynchronousGain": result.asynchronousGain.map { JSONValue($0) } ?? .null,
+        ]
+    }
+}
