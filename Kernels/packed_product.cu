@@ -25,12 +25,13 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
     __syncthreads();
     if (warp > args.warps) return packed_copy_warp(args);
     const packed_block block(args.product);
+    if (warp == args.warps) packed_fetch_ahead(args.product, block);
     wait_for_previous();
     release_next();
     if (tokens == 1) packed_stage(args);
     if (warp == args.warps) {
-        packed_touch(args.product, block);
         packed_norm<tokens>(args, packed_shared_head()->factors);
+        packed_fetch_stream<tokens>(args, block);
     } else {
         packed_worker<tokens>(args).multiply(block);
     }

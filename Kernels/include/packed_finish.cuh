@@ -37,13 +37,39 @@ CRUMB_INLINE float packed_sum(const crumb_packed_args &args, uint32_t slot, uint
     return sum * packed_shared_head()->factors[token];
 }
 
-// Brings near what packed_finish will want for the block's first row tile.
-CRUMB_INLINE void packed_touch(const crumb_packed_product &product, const packed_block &block) {
-    const uint32_t row = block.begin * CRUMB_TILE_ROWS + threadIdx.x % 32;
-    if (product.kind != CRUMB_PACKED_RESIDUAL || row >= product.parts[0].shape.rows) return;
-    if (product.next_places) touch(product.next_places + row);
-    if (product.next_input) touch(product.next_norm + row);
-    if (product.parts[0].bias) touch(product.parts[0].bias + row);
+CRUMB_INLINE uint32_t packed_next_place(const crumb_packed_product &product, uint32_t row) {
+    return product.next_places ? product.next_places[row] : row;
+}
+
+// Brings what packed_finish will want of the block's first rows into shared memory, by one warp while the others multiply:
+// at the end each load would take a microsecond. Places and weights are there before the previous kernel ends.
+CRUMB_INLINE void packed_fetch_ahead(const crumb_packed_product &product, const packed_block &block) {
+    if (product.kind == CRUMB_PACKED_STORE) return;
+    packed_head *head = packed_shared_head();
+    const uint32_t first = block.begin * CRUMB_TILE_ROWS;
+#pragma unroll 4
+    for (uint32_t i = threadIdx.x % 32; i < packed_rows_ahead; i += 32) {
+        const uint32_t row = first + i;
+        if (row >= min(block.end * CRUMB_TILE_ROWS, product.parts[0].shape.rows)) break;
+        head->places[i] = static_cast<uint16_t>(packed_next_place(product, row));
+        if (product.kind == CRUMB_PACKED_RESIDUAL && product.next_input) head->norms[i] = product.next_norm[row];
+    }
+}
+// The residual stream as it was.
+template <int tokens>
+CRUMB_INLINE void packed_fetch_stream(const crumb_packed_args &args, const packed_block &block) {
+    const crumb_packed_product &product = args.product;
+    if (product.kind != CRUMB_PACKED_RESIDUAL) return;
+    const uint32_t first = block.begin * CRUMB_TILE_ROWS;
+#pragma unroll 4
+    for (uint32_t i = threadIdx.x % 32; i < packed_rows_ahead; i += 32) {
+        if (first + i >= min(block.end * CRUMB_TILE_ROWS, product.parts[0].shape.rows)) break;
+#pragma unroll
+        for (int token = 0; token < tokens; token++) {
+            if (static_cast<uint32_t>(token) >= args.tokens) break;
+            packed_shared_head()->stream[token][i] = __ldcg(packed_stream(product, token, first + i));
+        }
+    }
 }
 
 // What becomes of the rows of all slots, a warp for each tile: lane = row.
@@ -62,14 +88,19 @@ CRUMB_INLINE void packed_finish(const crumb_packed_args &args, const packed_bloc
         for (uint32_t tile = warp; tile < range.tiles; tile += args.warps + 1) {
             const uint32_t row = (range.first + tile) * CRUMB_TILE_ROWS + lane, slot = range.slot + tile;
             if (row >= part.shape.rows) continue;
+            const uint32_t ahead = row - block.begin * CRUMB_TILE_ROWS;
+            const bool is_ahead = product.kind != CRUMB_PACKED_STORE && ahead < packed_rows_ahead;
+            const uint32_t place = is_ahead ? head->places[ahead] : packed_next_place(product, row);
+            const float norm = is_ahead ? head->norms[ahead] : product.next_input ? product.next_norm[row] : 0;
 #pragma unroll
             for (int token = 0; token < tokens; token++) {
                 if (static_cast<uint32_t>(token) >= args.tokens) break;
                 const float value = packed_sum<tokens>(args, slot, token, lane);
                 if (product.kind == CRUMB_PACKED_SILU) {
-                    packed_silu(product, token, row, value, packed_sum<tokens>(args, range.tiles + slot, token, lane));
+                    packed_silu(product, token, row, value, packed_sum<tokens>(args, range.tiles + slot, token, lane), place);
                 } else if (product.kind == CRUMB_PACKED_RESIDUAL) {
-                    const float stream = packed_residual(product, part, token, row, value);
+                    const float before = is_ahead ? head->stream[token][ahead] : __ldcg(packed_stream(product, token, row));
+                    const float stream = packed_residual(product, part, token, row, value, before, place, norm);
                     squares[token] += stream * stream;
                 } else {
                     packed_store(product, part, token, row, value);

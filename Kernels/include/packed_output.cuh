@@ -19,26 +19,26 @@ CRUMB_INLINE void packed_store(
     __stcg(output + part.first_feature + row, value + (part.bias ? part.bias[row] : 0));
 }
 
+CRUMB_INLINE float *packed_stream(const crumb_packed_product &product, uint32_t token, uint32_t row) {
+    return static_cast<float *>(product.output) + static_cast<size_t>(token) * product.output_stride + row;
+}
+
 // CRUMB_PACKED_RESIDUAL: the residual stream, fp32 [M][output_stride], and what the matrices behind the next norm want
-// of it. Returns the new value of the stream.
+// of it: `before` is the stream's value, `norm` the norm's weight. Returns the new value of the stream.
 CRUMB_INLINE float packed_residual(
-    const crumb_packed_product &product, const crumb_packed_part &part, uint32_t token, uint32_t row, float value) {
-    float *stream = static_cast<float *>(product.output) + static_cast<size_t>(token) * product.output_stride + row;
-    const float sum = __ldcg(stream) + value + (part.bias ? part.bias[row] : 0);
-    __stcg(stream, sum);
-    if (product.next_input) {
-        const uint32_t place = product.next_places ? product.next_places[row] : row;
-        packed_next(product, token, place, sum * product.next_norm[row] * CRUMB_STREAM_SCALE);
-    }
+    const crumb_packed_product &product, const crumb_packed_part &part, uint32_t token, uint32_t row, float value,
+    float before, uint32_t place, float norm) {
+    const float sum = before + value + (part.bias ? part.bias[row] : 0);
+    __stcg(packed_stream(product, token, row), sum);
+    if (product.next_input) packed_next(product, token, place, sum * norm * CRUMB_STREAM_SCALE);
     return sum;
 }
 
 // CRUMB_PACKED_SILU: silu(gate) x up, fp16, each at its place in the next matrix's input.
 CRUMB_INLINE void packed_silu(
-    const crumb_packed_product &product, uint32_t token, uint32_t row, float gate, float up) {
+    const crumb_packed_product &product, uint32_t token, uint32_t row, float gate, float up, uint32_t place) {
     if (product.parts[0].bias) gate += product.parts[0].bias[row];
     if (product.parts[1].bias) up += product.parts[1].bias[row];
-    const uint32_t place = product.next_places ? product.next_places[row] : row;
     packed_next(product, token, place, packed_gated(gate, up));
 }
 

@@ -3,6 +3,9 @@
 
 #include "packed_ring.cuh"
 
+// Row tiles of a block for which the end of a product finds what it needs in shared memory.
+constexpr uint32_t packed_rows_ahead = 8 * CRUMB_TILE_ROWS;
+
 // The start of a block's shared memory. Records in flight go round.
 struct packed_head {
     // A record's 4-bit codes, scales and outliers are there; its 2-bit codes are.
@@ -12,6 +15,10 @@ struct packed_head {
     uint32_t requested;                      // records whose copies have been asked for
     float factors[4];                        // of each token: the norm's
     float squares[24][4];                    // [warp][token] of the new residual stream
+    // Of the block's first rows, see packed_fetch_ahead().
+    uint16_t places[packed_rows_ahead];
+    float norms[packed_rows_ahead];
+    float stream[4][packed_rows_ahead]; // [token]
 };
 
 static_assert(sizeof(packed_head) <= CRUMB_PACKED_HEAD_BYTES, "crumb_packed_plan() counts on it");

@@ -358,6 +358,15 @@ static void time_layer() {
     uint8_t *memory;
     CHECK(cudaMalloc(&memory, 16 << 20));
     CHECK(cudaMemset(memory, 0, 16 << 20));
+    // Places as in a model: any order.
+    uint16_t *places[2];
+    for (int i = 0; i < 2; i++) {
+        std::vector<uint16_t> order(i ? 11008 : 4096);
+        for (size_t k = 0; k < order.size(); k++) order[k] = static_cast<uint16_t>(k);
+        std::shuffle(order.begin(), order.end(), std::mt19937(i));
+        CHECK(cudaMalloc(&places[i], order.size() * 2));
+        CHECK(cudaMemcpy(places[i], order.data(), order.size() * 2, cudaMemcpyHostToDevice));
+    }
     for (int dependent = 0; dependent < 2; dependent++) {
             double us = time_graph(stream, 48, [&](int i) {
                 for (uint32_t p = 0; p < 4; p++) {
@@ -370,6 +379,7 @@ static void time_layer() {
                     product.input = reinterpret_cast<uint16_t *>(memory + (p << 20));
                     product.output = memory + (((p + 1) % 4 << 20) + (8 << 20));
                     product.next_positions = product.kind == CRUMB_PACKED_SILU ? 11008 : 4096;
+                    product.next_places = places[product.kind == CRUMB_PACKED_SILU];
                     if (product.kind == CRUMB_PACKED_SILU) product.next_input = reinterpret_cast<uint16_t *>(memory + (2 << 20));
                     if (product.kind == CRUMB_PACKED_RESIDUAL) {
                         product.next_input = reinterpret_cast<uint16_t *>(memory + (p + 1 << 20));

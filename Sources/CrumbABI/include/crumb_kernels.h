@@ -70,7 +70,7 @@ enum {
     CRUMB_PACKED_IN_FLIGHT = 16,       // records in a block's shared memory at most
     CRUMB_PACKED_SHORT_RECORD = 16384, // bytes of a record that is copied in one piece
     CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
-    CRUMB_PACKED_HEAD_BYTES = 2048,
+    CRUMB_PACKED_HEAD_BYTES = 7680,
     CRUMB_PACKED_DIGIT_BYTES = 512, // of each warp that multiplies, for the digits of an item with one token
     // packed_matmul_mM: channels of a chunk of codes; bytes of a row tile's codes of one in shared memory, and with its
     // scales.
@@ -462,8 +462,8 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_blocks(uint32_t tokens) { ret
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_matmul_stages(uint32_t tokens) {
     return tokens >= 64 ? 3 : tokens == 32 ? 4 : 3;
 }
-// Outliers of a chunk at most, in fours: about as long as one of codes takes. Llama-2-7B's four products on one H200: 89 us
-// with 16 tokens and fours of 16, 91 with 32; 186 us with 64 tokens and fours of 8, 189 with 4, 188 with 32.
+// Outliers of a chunk at most, in fours: about as long as one of codes takes. Llama-2-7B's four products on one H200:
+// 89 us with 16 tokens and fours of 16, 91 with 32; 186 us with 64 tokens and fours of 8, 189 with 4, 188 with 32.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_fours(uint32_t tokens) { return tokens >= 64 ? 8 : 16; }
 // Of a chunk's activations in shared memory, and of all of a slice's.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_input_bytes(uint32_t tokens) {
