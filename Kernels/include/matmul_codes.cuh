@@ -131,14 +131,10 @@ template <int octets> struct matmul_worker {
     const crumb_matmul_args &args;
     using Memory = matmul_memory<octets>;
     uint32_t tile; // of a group
-    uint32_t row;  // of this lane in the activations of a chunk, bytes
+    uint32_t row;  // of this lane in the activations of a chunk of this region, bytes
     matmul_sums<octets> sums;
 
     CRUMB_INLINE matmul_worker(const crumb_matmul_args &args, uint32_t tile) : args(args), tile(tile) {
-        // Lane 8 q + 2 t + e: even or odd channel of pair q of the channels of lanes 4 g + t.
-        row = 2 * static_cast<uint32_t>(crumb_wide_index(threadIdx.x % 32, 0, 8 * octets));
-        // Not to be worked out anew for every chunk.
-        asm volatile("" : "+r"(row));
         sums.clear();
     }
 
@@ -149,7 +145,10 @@ template <int octets> struct matmul_worker {
             if (cursor.kind == matmul_outliers) outliers(cursor, at);
             return;
         }
-        if (cursor.fresh) sums.enter(scales + 64);
+        if (cursor.fresh) {
+            sums.enter(scales + 64);
+            find_row(cursor);
+        }
         if (cursor.kind == matmul_two) {
 #pragma unroll
             for (int k = 0; k < 2; k++) {
@@ -161,7 +160,8 @@ template <int octets> struct matmul_worker {
                 const matmul_row<2> rows[4] = {{own, 0}, {own, 1}, {own, 2}, {own, 3}};
 #pragma unroll
                 for (int h = 0; h < 2; h++) {
-                    matmul_half(sums, rows, words, h, slot + row + (2 * k + h) * 32 * 16 * octets);
+                    const uint32_t at_row = row + (8 * k + h) * 8 * 16 * octets;
+                    matmul_half(sums, rows, words, h, slot + (at_row ^ h * turn));
                 }
             }
         } else {
@@ -172,12 +172,25 @@ template <int octets> struct matmul_worker {
                 const uint32_t words[4] = {own_codes.x, own_codes.y, own_codes.z, own_codes.w};
                 const uint32_t own = load_shared_half(scales + k * CRUMB_TILE4_SCALE_BYTES + 2 * g);
                 const matmul_row<4> rows[4] = {{own, 0}, {own, 1}, {own, 2}, {own, 3}};
-                matmul_half(sums, rows, words, 0, slot + row + k * 32 * 16 * octets);
+                const uint32_t at_row = row + k * 32 * 16 * octets;
+                matmul_half(sums, rows, words, 0, slot + (at_row ^ k % 2 * turn));
             }
         }
     }
 
   private:
+    // Bytes that bits 3 and 5 of a place exchange in crumb_wide_index().
+    static constexpr uint32_t turn = octets == 1 ? 32 : 16;
+
+    CRUMB_INLINE void find_row(const matmul_cursor &cursor) {
+        // Lane 8 q + 2 t + e: even or odd channel of pair q of the channels of lanes 4 g + t.
+        const uint32_t q = threadIdx.x % 32 / 8, t = threadIdx.x % 8 / 2, e = threadIdx.x % 2;
+        const uint32_t channel = (cursor.kind == matmul_two ? 16 : 8) * t + 2 * q + e;
+        row = 2 * static_cast<uint32_t>(crumb_wide_index(channel, 0, 8 * octets)) ^ (cursor.odd_place() ? turn : 0);
+        // Not to be worked out anew for every chunk.
+        asm volatile("" : "+r"(row));
+    }
+
     // Outliers as columns of their own: a column of A has one delta, at its row, the row of B its channel's activations.
     // `entries`: an address, up to 64 of 4 bytes, behind them room for as many numbers.
     CRUMB_INLINE void outliers(const matmul_cursor &cursor, uint32_t entries) {
@@ -248,10 +261,8 @@ template <int octets> struct matmul_worker {
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const uint32_t channel = entry[i] >> 5 & (CRUMB_OUTLIER_CHANNELS - 1);
-                // As places are in the order of a product: pair, lane, odd or even. Unused entries may lie behind the last.
-                place[i] = min(
-                    region + ((channel & ~63u) | (channel >> 1 & 7) << 3 | (channel >> 4 & 3) << 1 | (channel & 1)),
-                    args.product.positions - 1);
+                // Unused entries may lie behind the last place.
+                place[i] = min(region + channel, args.product.positions - 1);
             }
             asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(places + 16 * (threadIdx.x % 32)), "r"(place[0]),
                          "r"(place[1]), "r"(place[2]), "r"(place[3])

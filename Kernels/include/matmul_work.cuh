@@ -64,6 +64,14 @@ struct matmul_cursor {
         segment = number / own.chunks, chunk = number - segment * own.chunks;
     }
 
+    // Whether the chunks of this region stand at odd multiples of 32 in the input.
+    CRUMB_INLINE bool odd_place() const {
+        const crumb_packed_shape &shape = args.product.parts[cut].shape;
+        uint32_t segment, chunk;
+        place(segment, chunk);
+        return (segment * shape.segment_channels + (kind == matmul_two ? shape.four_bit_channels : 0)) / 32 % 2;
+    }
+
     // The outliers of this chunk in fours, those of a row tile's segments one after the other.
     CRUMB_INLINE void fours(uint32_t &first, uint32_t &end) const {
         const crumb_matmul_cut &own = args.cuts[cut];

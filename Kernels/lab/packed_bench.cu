@@ -115,15 +115,6 @@ static crumb_packed_args one(const crumb_packed_product &product, uint32_t token
     return args;
 }
 
-// Where packed_matmul wants a channel of a token.
-static size_t input_index(const crumb_packed_shape &s, uint32_t position, uint32_t token, uint32_t width) {
-    const uint32_t segment = position / s.segment_channels, channel = position % s.segment_channels;
-    const bool four = channel < s.four_bit_channels;
-    const uint32_t own = channel - (four ? 0 : s.four_bit_channels), tile = four ? 32 : 64;
-    const uint32_t place = segment * s.segment_channels + channel - own % tile + crumb_matmul_place(own % tile, four);
-    return crumb_wide_index(place, token, width);
-}
-
 static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, float magnitude) {
     static uint64_t seed = 1;
     const uint32_t positions = s.segments * s.segment_channels, n = s.rows;
@@ -134,13 +125,13 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
     std::vector<float> values(tokens * positions);
     for (size_t i = 0; i < values.size(); i++) {
         half h = __float2half(normal(generator) * (generator() % 500 == 0 ? 40 : 1));
-        x[!v.matmul ? i : input_index(s, i % positions, i / positions, v.tokens)] = h, values[i] = __half2float(h);
+        x[crumb_input_index(i % positions, i / positions, positions, v.matmul ? v.tokens : 0)] = h, values[i] = __half2float(h);
     }
     uint8_t *input;
     uint32_t *output;
     CHECK(cudaMalloc(&input, x.size() * 2));
     CHECK(cudaMemcpy(input, x.data(), x.size() * 2, cudaMemcpyHostToDevice));
-    CHECK(cudaMalloc(&output, size_t(v.tokens) * n * 4));
+    CHECK(cudaMalloc(&output, size_t(v.tokens) * (n + 8) * 4));
     crumb_packed_product args = {};
     args.kind = v.kind, args.part_count = (v.kind == CRUMB_PACKED_SILU) ? 2 : 1, args.positions = positions, args.columns = s.columns;
     args.parts[0].shape = args.parts[1].shape = s, args.parts[0].records = matrix, args.parts[1].records = other;
@@ -160,7 +151,7 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
         launch(v, one(args, tokens), 0, false);
         CHECK(cudaDeviceSynchronize());
         result.resize(size_t(tokens) * n);
-        if (v.kind == CRUMB_PACKED_SILU) result.resize((size_t(v.tokens) * n + 1) / 2);
+        if (v.kind == CRUMB_PACKED_SILU) result.resize(size_t(v.tokens) * (n + 8) / 2);
         CHECK(cudaMemcpy(result.data(), output, result.size() * 4, cudaMemcpyDeviceToHost));
     }
     double error = 0, power = 0, worst = 0;

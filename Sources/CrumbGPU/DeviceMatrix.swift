@@ -7,8 +7,6 @@ package struct DeviceOrder: Sendable {
     package let channels: UInt64
     /// u16 [K]: the position of a source channel.
     package let places: UInt64
-    /// u16 [K]: its place in a wide input.
-    package let widePlaces: UInt64
     package let positions: Int
     /// The positions that stand for no channel, ascending; inputs hold zero there.
     package let padding: [Int]

@@ -90,7 +90,7 @@ extension GPUDecoder {
     private func packedInput(_ role: InputRole, _ order: DeviceOrder, width: Int, _ pass: Pass) -> InputPlace {
         InputPlace(
             address: pass.workspace.input(role, order, width: width), stride: order.positions,
-            places: width > 0 ? order.widePlaces : order.places, width: width)
+            places: order.places, width: width)
     }
 
     /// Makes the folded input from the stream, where no packed product did.

@@ -54,10 +54,6 @@ struct MatmulLaunch {
         weights.layers.allSatisfy { layer in
             InputRole.allCases.allSatisfy { role in
                 guard case .packed(let parts, _) = layer[role].storage else { return true }
-                // They share the places of a wide input.
-                guard parts.allSatisfy({ $0.shape.four_bit_channels == parts[0].shape.four_bit_channels }) else {
-                    return false
-                }
                 let product = PackedLaunch.product(role.packedKind, parts, bias: 0)
                 return MatmulKernels.widths.allSatisfy {
                     MatmulLaunch(product, tokens: $0, epsilon: 0, on: info) != nil

@@ -131,10 +131,10 @@ struct RandomPlan {
             (0..<columns).map { UInt16($0) }.shuffled(using: &generator)
             + [UInt16](repeating: UInt16(CRUMB_PADDING_CHANNEL), count: positions - columns)
         random = generator
-        let tables = OrderTables(channels, shape)
+        let tables = OrderTables(channels, columns: columns)
         return DeviceOrder(
-            channels: halfwords(channels), places: halfwords(tables.places),
-            widePlaces: halfwords(tables.widePlaces), positions: positions, padding: tables.padding)
+            channels: halfwords(channels), places: halfwords(tables.places), positions: positions,
+            padding: tables.padding)
     }
 
     // MARK: embedding and head

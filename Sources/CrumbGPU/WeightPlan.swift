@@ -98,7 +98,7 @@ package struct WeightPlan {
                 "\(matrices[0].name) has \(first.shape.orderCount) input positions, but the GPU's kernels count them in "
                     + "16 bits; use --device cpu")
         }
-        return .packed(parts, order(first.order, first.shape))
+        return .packed(parts, order(first.order, columns: first.shape.k))
     }
 
     /// fp16 matrices one below the other, without a gap between them.
@@ -124,13 +124,12 @@ package struct WeightPlan {
         return floats(matrices.flatMap { $0.bias ?? [Float](repeating: 0, count: $0.rows) })
     }
 
-    private mutating func order(_ order: ChannelOrder, _ shape: crumb_packed_shape) -> DeviceOrder {
+    private mutating func order(_ order: ChannelOrder, columns: Int) -> DeviceOrder {
         if let known = orders[ObjectIdentifier(order)] { return known }
-        let tables = OrderTables(order.channels, shape)
+        let tables = OrderTables(order.channels, columns: columns)
         let device = DeviceOrder(
             channels: add(2 * order.channels.count, .halfwords(order.channels)),
-            places: add(2 * shape.k, .halfwords(tables.places)),
-            widePlaces: add(2 * shape.k, .halfwords(tables.widePlaces)), positions: order.channels.count,
+            places: add(2 * columns, .halfwords(tables.places)), positions: order.channels.count,
             padding: tables.padding)
         orders[ObjectIdentifier(order)] = device
         return device

@@ -85,19 +85,6 @@ extension EmulatedCard {
         product(a, tokens: tokens, epsilon: arguments.epsilon, width: width, squares: Int(a.parts.0.shape.row_tiles))
     }
 
-    /// The place in a wide input of a position in a matrix's order.
-    private static func widePlace(_ position: Int, _ shape: crumb_packed_shape) -> Int {
-        let inSegment = position % Int(shape.segment_channels)
-        let four = Int(shape.four_bit_channels)
-        guard inSegment >= four else { return position - inSegment % 32 + wideOrder(inSegment % 32, lanes: 8) }
-        return position - (inSegment - four) % 64 + wideOrder((inSegment - four) % 64, lanes: 16)
-    }
-
-    /// Pair by pair, of four lanes with so many neighbouring channels each.
-    private static func wideOrder(_ channel: Int, lanes: Int) -> Int {
-        channel % lanes / 2 * 8 + channel / lanes * 2 + channel % 2
-    }
-
     /// - Parameters:
     ///   - width: Of the input; 0 where it is not wide.
     ///   - squares: How many sums of squares of a token are left.
@@ -119,9 +106,7 @@ extension EmulatedCard {
                 precondition(part.shape.orderCount == positions, "an input of another order")
                 let weights = permutedWeights(part.records, part.shape)
                 let x = (0..<positions).map { i in
-                    let place = width == 0 ? i : widePlace(i, part.shape)
-                    return Float(
-                        DeviceNumbers<Float16>(a.input)[inputIndex(place, m, positions: positions, width: width)])
+                    Float(DeviceNumbers<Float16>(a.input)[inputIndex(i, m, positions: positions, width: width)])
                 }
                 return (0..<part.shape.n).map { n in
                     var sum: Float = 0

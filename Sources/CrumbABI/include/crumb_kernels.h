@@ -436,24 +436,22 @@ static inline uint64_t crumb_packed_plan(
     return ring + bytes;
 }
 
-// Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32
-// or
-// 64. 8 tokens stand together; the order of those of a place depends on the place, so that those of 8 places that are
-// read together lie in different banks of shared memory. What stands in places of tokens from M on does not matter.
+// Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32 or
+// 64. 8 tokens stand together, 16 bytes; these are exchanged within 128 bytes so that those of 8 channels that a product
+// reads together, two neighbours of each of four lanes, 8 (4-bit codes) or 16 (2-bit codes) apart, lie in different
+// banks of shared memory. What stands in places of tokens from M on does not matter.
 static CRUMB_CALLABLE inline uint64_t crumb_wide_index(uint32_t place, uint32_t token, uint32_t width) {
-    const uint32_t octets = width / 8, turn = octets == 1 ? 0 : place % 8 / (8 / octets);
-    return ((uint64_t)place * octets + (token / 8 ^ turn)) * 8 + token % 8;
+    const uint32_t octets = width / 8, low = (place >> 3 ^ place >> 5) & 1, high = place >> 4 & 1;
+    const uint32_t turn = octets == 1   ? low << 1 | high << 2
+                          : octets == 2 ? low | high << 2
+                          : octets == 4 ? low | high << 1
+                                        : low | high << 1 | (place & 1) << 2;
+    return (((uint64_t)place * octets + token / 8) ^ turn) * 8 + token % 8;
 }
 // Number of a token at a place of an input of a packed product; width 0: fp16 [M][positions].
 static CRUMB_CALLABLE inline uint64_t crumb_input_index(
     uint32_t place, uint32_t token, uint32_t positions, uint32_t width) {
     return width == 0 ? (uint64_t)token * positions + place : crumb_wide_index(place, token, width);
-}
-// Where packed_matmul wants a channel, both counted within a tile of 2-bit (4-bit) codes: a product takes a pair of
-// channels of each of the four lanes with a row.
-static CRUMB_CALLABLE inline uint32_t crumb_matmul_place(uint32_t channel, uint32_t four) {
-    return four ? (channel >> 1 & 3) << 3 | channel >> 3 << 1 | (channel & 1)
-                : (channel >> 1 & 7) << 3 | channel >> 4 << 1 | (channel & 1);
 }
 // Of packed_matmul_mM: warps of a block at most and blocks of a multiprocessor, as its registers allow; places of a
 // slice's chunks.
