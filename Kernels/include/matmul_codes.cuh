@@ -11,22 +11,6 @@
 
 constexpr float matmul_code_factor = 16384;
 
-CRUMB_INLINE uint4 load_shared(uint32_t address) {
-    uint4 v;
-    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
-    return v;
-}
-CRUMB_INLINE uint32_t load_shared_word(uint32_t address) {
-    uint32_t v;
-    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
-    return v;
-}
-CRUMB_INLINE uint32_t load_shared_half(uint32_t address) {
-    uint16_t v;
-    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address));
-    return v;
-}
-
 CRUMB_INLINE half2 half2_of(float value) { return __float2half2_rn(value); }
 
 // scale x 2^10 of scale code i of 16 bits: the code as the high bits of a half from 16 to 32.
@@ -188,7 +172,7 @@ template <int octets> struct matmul_worker {
         const uint32_t channel = (cursor.kind == matmul_two ? 16 : 8) * t + 2 * q + e;
         row = 2 * static_cast<uint32_t>(crumb_wide_index(channel, 0, 8 * octets)) ^ (cursor.odd_place() ? turn : 0);
         // Not to be worked out anew for every chunk.
-        asm volatile("" : "+r"(row));
+        keep_in_register(row);
     }
 
     // Outliers as columns of their own: a column of A has one delta, at its row, the row of B its channel's activations.
@@ -264,9 +248,7 @@ template <int octets> struct matmul_worker {
                 // Unused entries may lie behind the last place.
                 place[i] = min(region + channel, args.product.positions - 1);
             }
-            asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(places + 16 * (threadIdx.x % 32)), "r"(place[0]),
-                         "r"(place[1]), "r"(place[2]), "r"(place[3])
-                         : "memory");
+            store_shared(places + 16 * (threadIdx.x % 32), make_uint4(place[0], place[1], place[2], place[3]));
         }
         __syncwarp();
     }

@@ -133,7 +133,7 @@ template <int octets> struct matmul_group {
 #pragma unroll
         for (int k = 0; k < 8; k++) {
             const float squares = warp_reduce(v[k] * v[k], Sum());
-            if (own % 32 == 0 && 8 * octet + k < args.tokens) {
+            if (own % 32 == 0 && row < part.shape.rows && 8 * octet + k < args.tokens) {
                 __stcg(
                     product.next_squares + (group * args.tiles + own / 32) * args.tokens + 8 * octet + k, squares);
             }

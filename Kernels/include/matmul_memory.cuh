@@ -13,12 +13,13 @@ template <int octets> struct matmul_memory {
     uint32_t slot_bytes;
 
     CRUMB_INLINE matmul_memory(const crumb_matmul_args &args, uint32_t slice) {
-        extern __shared__ __align__(128) uint8_t matmul_bytes[];
-        decision = reinterpret_cast<uint32_t *>(matmul_bytes);
+        // As packed_shared.cuh has it: a block has one such array.
+        extern __shared__ __align__(128) uint8_t packed_memory[];
+        decision = reinterpret_cast<uint32_t *>(packed_memory);
         factors = reinterpret_cast<float *>(decision + 2);
         sums = factors + tokens;
         slot_bytes = crumb_matmul_slot_bytes(tokens, args.tiles);
-        chunks = shared_address(matmul_bytes) + crumb_matmul_head_bytes(tokens, args.tiles, args.slices)
+        chunks = shared_address(packed_memory) + crumb_matmul_head_bytes(tokens, args.tiles, args.slices)
             + slice * crumb_matmul_stages(tokens) * slot_bytes;
     }
     // A row tile's share of a chunk.

@@ -49,7 +49,8 @@ struct packed_copies {
                 while (oldest < 2 * released + 2) arrived();
             }
         }
-        if (left_out > 0) offset = 0;
+        // Also where it stood at the very end, with nothing to leave out.
+        if (offset + bytes > args.ring_bytes) offset = 0;
         const uint32_t entry = count % CRUMB_PACKED_IN_FLIGHT;
         if (threadIdx.x % 32 == entry) size = left_out + bytes;
         uint8_t *to = packed_memory + args.ring_offset + offset;

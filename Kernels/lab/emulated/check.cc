@@ -1,7 +1,10 @@
 // The packed products on a CPU against the fp64 reference, at small shapes. Needs no GPU; see run.sh.
+#include "packed_matmul.cu"
 #include "packed_product.cu"
 
 #include "packed_reference.h"
+
+#include <tuple>
 
 alignas(128) uint8_t packed_memory[232448];
 
@@ -9,6 +12,7 @@ struct input_case {
     crumb_packed_shape shape;
     uint32_t pad; // channels of each segment that are padding
     uint32_t blocks, tokens;
+    uint32_t tiles = 0, slices = 0; // of packed_matmul
 };
 
 static std::mt19937 generator(5);
@@ -61,26 +65,37 @@ struct random_input {
     }
 };
 
-static int report(
-    const char *name, int m, const input_case &c, const std::vector<double> &expected, const std::vector<double> &got) {
+static double squared_error(const std::vector<double> &expected, const std::vector<double> &got) {
     double error = 0, power = 0;
     for (size_t i = 0; i < expected.size(); i++) {
         error += (got[i] - expected[i]) * (got[i] - expected[i]), power += expected[i] * expected[i];
     }
-    bool good = error / power <= 5e-6;
+    return error / power;
+}
+
+// `fault`: what else is wrong.
+static int report(
+    const char *name, int m, const input_case &c, const std::vector<double> &errors, const char *fault = nullptr) {
+    bool good = !fault;
+    for (double error : errors) good &= error <= 5e-6;
     std::printf(
-        "%s %s N %u S %u P %u F %u outliers %u M %u/%d blocks %u: NSE %.2e\n", good ? "ok  " : "FAIL", name,
-        c.shape.rows, c.shape.segments, c.shape.segment_channels, c.shape.four_bit_channels, c.shape.outliers_per_tile,
-        c.tokens, m, c.blocks, error / power);
+        "%s %s N %u S %u P %u F %u outliers %u M %u/%d blocks %u", good ? "ok  " : "FAIL", name, c.shape.rows,
+        c.shape.segments, c.shape.segment_channels, c.shape.four_bit_channels, c.shape.outliers_per_tile, c.tokens, m,
+        c.blocks);
+    if (c.tiles) std::printf(" of %u x %u", c.tiles, c.slices);
+    std::printf(": NSE");
+    for (double error : errors) std::printf(" %.2e", error);
+    std::printf("%s%s\n", fault ? ", " : "", fault ? fault : "");
     return good ? 0 : 1;
 }
 
 template <int tokens> static void launch(crumb_packed_args args, uint32_t blocks, uint32_t shared = 227 * 1024) {
-    if (crumb_packed_plan(&args, tokens, blocks, shared) == 0) std::printf("it does not fit\n"), std::exit(1);
+    const uint64_t bytes = crumb_packed_plan(&args, tokens, blocks, shared);
+    if (bytes == 0) emulated_fail("it does not fit");
     // Copies wait for each other in some shapes.
     if (args.product.parts[0].shape.rows == 101) args.window = 3000;
     uint32_t threads = 32 * (args.warps + CRUMB_PACKED_OTHER_WARPS);
-    emulated_launch(blocks, threads, [&] { packed_product<tokens>(args); });
+    emulated_launch(blocks, threads, bytes, [&] { packed_product<tokens>(args); });
 }
 
 static crumb_packed_args launch_of(const crumb_packed_product &product, uint32_t tokens) {
@@ -126,7 +141,7 @@ template <int tokens> static int check_store(const input_case &c, float magnitud
                 product[i] * x.factors[token] + parts[p].bias[row];
         }
     }
-    return report("store", tokens, c, expected, got);
+    return report("store", tokens, c, {squared_error(expected, got)});
 }
 
 template <int tokens> static int check_residual(const input_case &c) {
@@ -163,7 +178,7 @@ template <int tokens> static int check_residual(const input_case &c) {
         for (uint32_t block = 0; block < c.blocks; block++) sum += squares[block * c.tokens + token];
         expected.push_back(sums[token]), got.push_back(sum);
     }
-    return report("residual", tokens, c, expected, got);
+    return report("residual", tokens, c, {squared_error(expected, got)});
 }
 
 template <int tokens> static int check_silu(const input_case &c) {
@@ -188,7 +203,7 @@ template <int tokens> static int check_silu(const input_case &c) {
         expected.push_back(std::min(std::max(a / (1 + std::exp(-a)) * b, -65504.0), 65504.0));
         got.push_back(__half2float(half(raw)));
     }
-    return report("silu", tokens, c, expected, got);
+    return report("silu", tokens, c, {squared_error(expected, got)});
 }
 
 template <int tokens> static int check_all() {
@@ -207,8 +222,183 @@ template <int tokens> static int check_all() {
     return failures;
 }
 
+// What a launch of packed_matmul_mM reads and writes. Padding tokens of the input are not numbers.
+template <int width> struct wide_case {
+    const input_case &c;
+    random_input x;
+    std::vector<uint16_t> input;
+    std::vector<random_matrix> matrices;
+    crumb_packed_product product;
+    const char *fault = nullptr;
+
+    wide_case(const input_case &c, bool norm, const std::vector<crumb_packed_shape> &shapes)
+        : c(c), x(c, 1, norm), input(static_cast<size_t>(x.positions) * width, 0x7E00), product(arguments(c, x, norm)) {
+        for (uint32_t i = 0; i < x.half_bits.size(); i++) {
+            input[crumb_wide_index(i % x.positions, i / x.positions, width)] = x.half_bits[i];
+        }
+        for (const crumb_packed_shape &shape : shapes) matrices.emplace_back(shape);
+        for (const random_matrix &matrix : matrices) {
+            crumb_packed_part &to = product.parts[product.part_count++];
+            to.shape = matrix.shape, to.records = matrix.bytes.data();
+        }
+        product.input = input.data();
+    }
+
+    std::vector<double> expected(uint32_t part) const {
+        return reference(matrices[part].shape, matrices[part].bytes, x.values, c.tokens);
+    }
+
+    // Twice, as blocks and warps come in different orders: the same results are wanted.
+    template <class... Outputs> void launch(Outputs &...outputs) {
+        crumb_matmul_args args = {};
+        args.product = product, args.tokens = c.tokens, args.epsilon = 1e-5f, args.tiles = c.tiles,
+        args.slices = c.slices;
+        const uint64_t bytes =
+            crumb_matmul_plan(&args, width, c.blocks, 227 * 1024 / crumb_matmul_blocks(width) - 1024);
+        if (bytes == 0) emulated_fail("it does not fit");
+        uint32_t groups = 0;
+        for (uint32_t cut = 0; cut < args.cut_count; cut++) groups += args.cuts[cut].groups;
+        std::vector<float> partials(static_cast<size_t>(c.blocks) * 2 * width * 32 * c.tiles);
+        std::vector<uint32_t> arrivals(groups, 0);
+        args.partials = partials.data(), args.arrivals = arrivals.data();
+        auto run = [&](const Outputs &...before) {
+            ((outputs = before), ...);
+            std::fill(partials.begin(), partials.end(), NAN);
+            emulated_launch(c.blocks, 32 * c.tiles * c.slices, bytes, [&] { packed_matmul<width / 8>(args); });
+            return std::make_tuple(outputs...);
+        };
+        const std::tuple<Outputs...> before(outputs...);
+        const std::tuple<Outputs...> first = std::apply(run, before), second = std::apply(run, before);
+        if (first != second) fault = "not the same twice";
+        for (uint32_t arrival : arrivals) {
+            if (arrival != 0) fault = "arrivals left";
+        }
+    }
+};
+
+// What a place of the next input holds that nobody has written.
+constexpr uint16_t untouched = 0x7C01;
+
+// The numbers of features at their places in a wide input, token after token; other places are to be untouched.
+static std::vector<double> wide_numbers(
+    const std::vector<uint16_t> &input, const std::vector<uint16_t> &places, uint32_t tokens, uint32_t width,
+    double factor, const char *&fault) {
+    std::vector<double> numbers;
+    std::vector<bool> is_place(input.size(), false);
+    for (uint32_t token = 0; token < width; token++) {
+        for (uint16_t place : places) {
+            const uint64_t index = crumb_wide_index(place, token, width);
+            if (token < tokens) numbers.push_back(factor * half_value(input[index]));
+            is_place[index] = true;
+        }
+    }
+    for (uint32_t i = 0; i < input.size(); i++) {
+        if (!is_place[i] && input[i] != untouched) fault = "a padding place is written";
+    }
+    return numbers;
+}
+
+// The places of n features among some more.
+static std::vector<uint16_t> random_places(uint32_t n, uint32_t positions, bool in_order) {
+    std::vector<uint16_t> places(positions);
+    for (uint32_t i = 0; i < positions; i++) places[i] = static_cast<uint16_t>(i);
+    if (!in_order) std::shuffle(places.begin(), places.end(), generator);
+    places.resize(n);
+    return places;
+}
+
+// Two matrices side by side, of different rows and outliers.
+template <int width> static int check_wide_store(const input_case &c) {
+    const crumb_packed_shape &s = c.shape;
+    wide_case<width> test(
+        c, true,
+        {s,
+         make_shape(s.rows / 2 + 1, s.segments, s.segment_channels, s.four_bit_channels, s.outliers_per_tile ? 2 : 0)});
+    const uint32_t second = s.rows, total = s.rows + s.rows / 2 + 1;
+    test.product.parts[1].first_feature = second, test.product.parts[1].bias = test.matrices[1].bias.data();
+    std::vector<float> y(c.tokens * total, NAN);
+    test.product.kind = CRUMB_PACKED_STORE, test.product.output = y.data(), test.product.output_stride = total;
+    test.launch(y);
+    std::vector<double> expected(y.size()), got(y.begin(), y.end());
+    for (uint32_t p = 0; p < 2; p++) {
+        const std::vector<double> product = test.expected(p);
+        const uint32_t rows = test.matrices[p].shape.rows;
+        for (uint32_t i = 0; i < product.size(); i++) {
+            expected[i / rows * total + p * second + i % rows] =
+                product[i] * test.x.factors[i / rows] + (p ? test.matrices[p].bias[i % rows] : 0);
+        }
+    }
+    return report("wide store", width, c, {squared_error(expected, got)}, test.fault);
+}
+
+template <int width> static int check_wide_residual(const input_case &c) {
+    wide_case<width> test(c, false, {c.shape});
+    const uint32_t n = c.shape.rows, row_tiles = c.shape.row_tiles, positions = (n + 7 + 31) / 32 * 32;
+    const bool in_order = c.shape.segments == 8;
+    const std::vector<uint16_t> places = random_places(n, positions, in_order);
+    std::vector<float> stream(c.tokens * n), weight(n), squares(row_tiles * c.tokens, NAN);
+    std::vector<uint16_t> next(positions * width, untouched);
+    for (float &v : stream) v = normal(generator);
+    for (float &v : weight) v = normal(generator);
+    const std::vector<double> product = test.expected(0);
+    std::vector<double> values, scaled, sums(c.tokens, 0), got_sums(c.tokens, 0);
+    for (uint32_t i = 0; i < product.size(); i++) {
+        values.push_back(product[i] + test.matrices[0].bias[i % n] + stream[i]);
+        scaled.push_back(values[i] * weight[i % n]), sums[i / n] += values[i] * values[i];
+    }
+    test.product.kind = CRUMB_PACKED_RESIDUAL, test.product.parts[0].bias = test.matrices[0].bias.data();
+    test.product.output = stream.data(), test.product.output_stride = n;
+    test.product.next_input = next.data(), test.product.next_positions = positions, test.product.next_width = width;
+    test.product.next_places = in_order ? nullptr : places.data();
+    test.product.next_norm = weight.data(), test.product.next_squares = squares.data();
+    test.launch(stream, next, squares);
+    const std::vector<double> got(stream.begin(), stream.end());
+    for (uint32_t i = 0; i < row_tiles * c.tokens; i++) got_sums[i % c.tokens] += squares[i];
+    const std::vector<double> got_scaled = wide_numbers(next, places, c.tokens, width, 64, test.fault);
+    return report(
+        "wide residual", width, c,
+        {squared_error(values, got), squared_error(scaled, got_scaled), squared_error(sums, got_sums)}, test.fault);
+}
+
+template <int width> static int check_wide_silu(const input_case &c) {
+    wide_case<width> test(c, true, {c.shape, c.shape});
+    const uint32_t n = c.shape.rows, positions = (n + 3 + 31) / 32 * 32;
+    const bool in_order = c.shape.segments == 2;
+    const std::vector<uint16_t> places = random_places(n, positions, in_order);
+    std::vector<uint16_t> next(positions * width, untouched);
+    const std::vector<double> g = test.expected(0), u = test.expected(1);
+    std::vector<double> values;
+    for (uint32_t i = 0; i < g.size(); i++) {
+        const double a = g[i] * test.x.factors[i / n], b = u[i] * test.x.factors[i / n];
+        values.push_back(std::min(std::max(a / (1 + std::exp(-a)) * b, -65504.0), 65504.0));
+    }
+    test.product.kind = CRUMB_PACKED_SILU, test.product.next_input = next.data();
+    test.product.next_positions = positions, test.product.next_width = width;
+    test.product.next_places = in_order ? nullptr : places.data();
+    test.launch(next);
+    const std::vector<double> got = wide_numbers(next, places, c.tokens, width, 1, test.fault);
+    return report("wide silu", width, c, {squared_error(values, got)}, test.fault);
+}
+
+template <int width> static int check_all_wide() {
+    const uint32_t few = width / 2 + 1;
+    // Blocks: groups of one, of two and of many, blocks with ends of two groups, and blocks without any work.
+    const input_case cases[] = {
+        {make_shape(37, 1, 576, 192, 4), 13, 5, few, 4, 2},  {make_shape(101, 2, 736, 224, 3), 9, 4, width, 2, 1},
+        {make_shape(70, 8, 288, 96, 5), 0, 3, few, 4, 2},    {make_shape(33, 1, 128, 0, 0), 0, 9, width, 2, 1},
+        {make_shape(32, 1, 128, 128, 0), 0, 1, width, 4, 2}, {make_shape(300, 1, 1024, 384, 4), 0, 7, few, 4, 2},
+        {make_shape(64, 1, 4224, 64, 6), 5, 6, width, 2, 1}, {make_shape(37, 1, 576, 192, 4), 13, 2, width - 1, 2, 1},
+    };
+    int failures = 0;
+    for (const input_case &c : cases) {
+        failures += check_wide_store<width>(c) + check_wide_residual<width>(c) + check_wide_silu<width>(c);
+    }
+    return failures;
+}
+
 int main() {
     int failures = check_all<1>() + check_all<2>() + check_all<4>();
+    failures += check_all_wide<8>() + check_all_wide<16>() + check_all_wide<32>() + check_all_wide<64>();
     std::printf("%d failures\n", failures);
     return failures != 0;
 }

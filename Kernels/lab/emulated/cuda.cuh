@@ -1,5 +1,7 @@
 // The kernels on a CPU, for their indices and protocols: one fiber a CUDA thread, warp-wide operations as meetings of
-// 32 fibers, copies done at once. Blocks run one after the other.
+// 32 fibers. Blocks run one after the other. What the hardware leaves open alternates from launch to launch: the order
+// of blocks; whether warps keep step or each runs as far as it can, the first or the last before the others; whether
+// asynchronous copies are done at once or when they are waited for.
 #pragma once
 
 #include <cmath>
@@ -8,10 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <setjmp.h>
 #include <ucontext.h>
 #include <vector>
 
 #include <cuda_fp16.h>
+#include <vector_functions.h>
 #include <vector_types.h>
 
 #define __grid_constant__
@@ -22,11 +26,18 @@
 #undef __launch_bounds__
 #undef __align__
 #define __align__(bytes)
+#undef __host__
+#define __host__
 #define __device__
 #define __global__
 #define __forceinline__ inline
 #define __shared__
 #define __launch_bounds__(...)
+
+// Pointers and constants as kernels see them.
+#define __CUDACC__
+#include "crumb_kernels.h"
+#undef __CUDACC__
 
 struct emulated_index {
     uint32_t x;
@@ -35,32 +46,58 @@ inline emulated_index threadIdx, blockIdx, blockDim, gridDim;
 extern uint8_t packed_memory[232448];
 
 struct emulated_warp {
-    uint64_t values[2][32];
+    alignas(16) uint8_t values[2][32][32];
     uint32_t arrived = 0, generation = 0;
 };
+// An asynchronous copy under way, and the number of its group among its thread's.
+struct emulated_copy {
+    uint32_t target, group;
+    const void *source;
+    bool valid;
+};
+// Contexts are entered once and then left and resumed by jumps: swapcontext asks the kernel each time.
+struct emulated_fiber {
+    ucontext_t start;
+    jmp_buf resume;
+    bool started = false, finished = false;
+    std::vector<emulated_copy> copies;
+    uint32_t groups = 0;
+};
 struct emulated_block {
-    std::vector<ucontext_t> fibers;
-    std::vector<bool> finished;
+    std::vector<emulated_fiber> fibers;
     std::vector<emulated_warp> warps;
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     uint32_t current, arrived = 0, generation = 0;
     uint64_t stalls = 0; // yields since anything met
-    uint32_t named_arrived = 0, named_generation = 0;
+    bool moved = false;  // whether anything met since the scheduler looked
+    uint32_t named_arrived[16] = {}, named_generation[16] = {};
 };
 inline emulated_block *emulated;
+inline uint32_t emulated_launches = 0, emulated_shared_bytes = 0;
+inline bool emulated_late() { return emulated_launches & 2; }
 
+inline void emulated_fail(const char *what) { std::printf("%s\n", what), std::exit(1); }
+inline void emulated_moved() { emulated->stalls = 0, emulated->moved = true; }
 inline void emulated_yield() {
-    if (++emulated->stalls > 50000000) std::printf("the block hangs\n"), std::exit(1);
-    uint32_t me = emulated->current;
-    swapcontext(&emulated->fibers[me], &emulated->scheduler);
+    if (++emulated->stalls > 50000000) emulated_fail("the block hangs");
+    if (_setjmp(emulated->fibers[emulated->current].resume) == 0) _longjmp(emulated->scheduler, 1);
+}
+__attribute__((noinline)) inline void emulated_resume(uint32_t thread) {
+    emulated_fiber &fiber = emulated->fibers[thread];
+    emulated->current = threadIdx.x = thread;
+    if (_setjmp(emulated->scheduler) != 0) return;
+    if (fiber.started) _longjmp(fiber.resume, 1);
+    fiber.started = true;
+    setcontext(&fiber.start);
 }
 // All lanes' values.
 template <class Value> inline void emulated_meet(Value value, Value (&all)[32]) {
+    static_assert(sizeof value <= 32, "a lane's place");
     emulated_warp &warp = emulated->warps[threadIdx.x / 32];
     uint32_t generation = warp.generation;
     std::memcpy(&warp.values[generation % 2][threadIdx.x % 32], &value, sizeof value);
     if (++warp.arrived == 32) {
-        warp.arrived = 0, warp.generation++, emulated->stalls = 0;
+        warp.arrived = 0, warp.generation++, emulated_moved();
     } else {
         while (warp.generation == generation) emulated_yield();
     }
@@ -73,43 +110,55 @@ inline void __syncwarp(unsigned = ~0u) {
 inline void __syncthreads() {
     uint32_t generation = emulated->generation;
     if (++emulated->arrived == blockDim.x) {
-        emulated->arrived = 0, emulated->generation++, emulated->stalls = 0;
+        emulated->arrived = 0, emulated->generation++, emulated_moved();
     } else {
         while (emulated->generation == generation) emulated_yield();
     }
 }
-inline void emulated_launch(uint32_t grid, uint32_t threads, const std::function<void()> &kernel) {
+// `shared`: bytes of shared memory that the kernel may use.
+inline void emulated_launch(uint32_t grid, uint32_t threads, uint64_t shared, const std::function<void()> &kernel) {
     static const std::function<void()> *body;
     static std::vector<std::vector<uint8_t>> stacks;
     body = &kernel;
+    emulated_shared_bytes = static_cast<uint32_t>(shared);
+    const uint32_t number = ++emulated_launches, warps = threads / 32;
+    const bool ascending = number & 1, in_step = !(number & 4), last_first = ascending;
     while (stacks.size() < threads) stacks.emplace_back(128 * 1024);
-    for (uint32_t block = grid; block-- > 0;) {
+    for (uint32_t block = 0; block < grid; block++) {
         emulated_block state;
         emulated = &state;
-        gridDim.x = grid, blockDim.x = threads, blockIdx.x = block;
-        state.fibers.resize(threads), state.finished.assign(threads, false), state.warps.resize(threads / 32);
+        gridDim.x = grid, blockDim.x = threads, blockIdx.x = ascending ? block : grid - 1 - block;
+        state.fibers.resize(threads), state.warps.resize(warps);
         std::memset(packed_memory, 0xA5, sizeof packed_memory);
         for (uint32_t i = 0; i < threads; i++) {
-            getcontext(&state.fibers[i]);
-            state.fibers[i].uc_stack.ss_sp = stacks[i].data();
-            state.fibers[i].uc_stack.ss_size = stacks[i].size();
-            state.fibers[i].uc_link = nullptr;
+            ucontext_t &start = state.fibers[i].start;
+            getcontext(&start);
+            start.uc_stack.ss_sp = stacks[i].data(), start.uc_stack.ss_size = stacks[i].size(), start.uc_link = nullptr;
             makecontext(
-                &state.fibers[i],
+                &start,
                 +[] {
                     (*body)();
-                    emulated->finished[emulated->current] = true;
-                    swapcontext(&emulated->fibers[emulated->current], &emulated->scheduler);
+                    emulated->fibers[emulated->current].finished = true;
+                    emulated_moved();
+                    _longjmp(emulated->scheduler, 1);
                 },
                 0);
         }
         for (uint32_t left = threads; left > 0;) {
-            for (uint32_t i = 0; i < threads; i++) {
-                if (state.finished[i]) continue;
-                state.current = threadIdx.x = i;
-                swapcontext(&state.scheduler, &state.fibers[i]);
-                if (state.finished[i]) left--;
+            for (uint32_t w = 0; w < warps; w++) {
+                const uint32_t first = 32 * (last_first ? warps - 1 - w : w);
+                do {
+                    state.moved = false;
+                    for (uint32_t i = first; i < first + 32; i++) {
+                        if (state.fibers[i].finished) continue;
+                        emulated_resume(i);
+                        if (state.fibers[i].finished) left--;
+                    }
+                } while (state.moved && !in_step);
             }
+        }
+        for (uint64_t i = shared; i < sizeof packed_memory; i++) {
+            if (packed_memory[i] != 0xA5) emulated_fail("written behind the shared memory");
         }
     }
 }
@@ -140,6 +189,12 @@ template <class Value> inline Value __ldcg(const Value *from) { return *from; }
 template <class Value> inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> inline Value __ldg(const Value *from) { return *from; }
 template <class Value> inline void __stcg(Value *to, Value value) { *to = value; }
+inline void __threadfence() {}
+inline uint32_t atomicAdd(uint32_t *to, uint32_t value) {
+    const uint32_t before = *to;
+    *to += value;
+    return before;
+}
 inline int __clz(uint32_t value) { return value ? __builtin_clz(value) : 32; }
 inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     uint64_t both = (uint64_t)b << 32 | a;
@@ -164,6 +219,7 @@ inline uint32_t max(uint32_t a, uint32_t b) { return a > b ? a : b; }
 inline uint32_t shared_address(const void *pointer) {
     return static_cast<uint32_t>(static_cast<const uint8_t *>(pointer) - packed_memory);
 }
+// Rounded once: in fp64 a product is exact, and so is a sum that a half can hold or that lies half way between two.
 inline half2 __hfma2(half2 a, half2 b, half2 c) {
     auto one = [](half x, half y, half z) {
         return __double2half(static_cast<double>(__half2float(x)) * __half2float(y) + __half2float(z));

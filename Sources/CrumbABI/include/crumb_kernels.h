@@ -436,16 +436,17 @@ static inline uint64_t crumb_packed_plan(
     return ring + bytes;
 }
 
-// Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32 or
-// 64. 8 tokens stand together, 16 bytes; these are exchanged within 128 bytes so that those of 8 channels that a product
-// reads together, two neighbours of each of four lanes, 8 (4-bit codes) or 16 (2-bit codes) apart, lie in different
-// banks of shared memory. What stands in places of tokens from M on does not matter.
+// Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32
+// or
+// 64. 8 tokens stand together, 16 bytes; these are exchanged within 128 bytes so that those of 8 channels that a
+// product reads together, two neighbours of each of four lanes, 8 (4-bit codes) or 16 (2-bit codes) apart, lie in
+// different banks of shared memory. What stands in places of tokens from M on does not matter.
 static CRUMB_CALLABLE inline uint64_t crumb_wide_index(uint32_t place, uint32_t token, uint32_t width) {
     const uint32_t octets = width / 8, low = (place >> 3 ^ place >> 5) & 1, high = place >> 4 & 1;
-    const uint32_t turn = octets == 1   ? low << 1 | high << 2
-                          : octets == 2 ? low | high << 2
-                          : octets == 4 ? low | high << 1
-                                        : low | high << 1 | (place & 1) << 2;
+    const uint32_t turn = octets == 1 ? low << 1 | high << 2
+        : octets == 2                 ? low | high << 2
+        : octets == 4                 ? low | high << 1
+                                      : low | high << 1 | (place & 1) << 2;
     return (((uint64_t)place * octets + token / 8) ^ turn) * 8 + token % 8;
 }
 // Number of a token at a place of an input of a packed product; width 0: fp16 [M][positions].
