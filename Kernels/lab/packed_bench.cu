@@ -160,8 +160,6 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
         if ((v.kind == CRUMB_PACKED_SILU)) {
             want = std::min(std::max(want / (1 + std::exp(-want)) * up[i], -65504.0), 65504.0);
             have = __half2float(reinterpret_cast<half *>(got[0].data())[crumb_input_index(i % n, i / n, n, v.matmul ? v.tokens : 0)]);
-            // What fp16 cannot hold is no error of the product's.
-            if (std::fabs(want) < 6e-8) want = have;
         } else {
             have = reinterpret_cast<float *>(got[0].data())[i];
         }
@@ -176,7 +174,8 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
             same &= got[0][i] == got[1][i];
         }
     }
-    bool good = error / power <= 5e-6 && same;
+    // Half of the smallest fp16 number is no error of the product's.
+    bool good = (error / power <= 5e-6 || (v.kind == CRUMB_PACKED_SILU && worst < 3e-8)) && same;
     std::printf(
         "%s %s%s N %u S %u P %u F %u out %u M %u/%u x~%g: NSE %.2e, worst %g%s\n", good ? "ok  " : "FAIL",
         v.matmul ? "matmul " : "", v.name, n,
