@@ -63,8 +63,8 @@ template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &a
     matmul_finish_shared(first, now, memory);
 }
 
-#define CRUMB_PACKED_MATMUL_KERNEL(M, warps, blocks) \
-    extern "C" __global__ void __launch_bounds__(32 * warps, blocks) \
+#define CRUMB_PACKED_MATMUL_KERNEL(M, blocks) \
+    extern "C" __global__ void __launch_bounds__(32 * CRUMB_MATMUL_WARPS, blocks) \
         packed_matmul_m##M(const __grid_constant__ crumb_matmul_args args) { \
         packed_matmul<M / 8>(args); \
     }
@@ -72,8 +72,8 @@ template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &a
 // With 16 and 64 tokens the compiler spills up to 44 bytes for sm_100 and sm_120, whose registers go less far.
 // check: hot packed_matmul_m8 packed_matmul_m32
 // check: async packed_matmul_*
-// Warps and blocks of a multiprocessor as crumb_matmul_warps() and crumb_matmul_blocks() say.
-CRUMB_PACKED_MATMUL_KERNEL(8, 8, 2)
-CRUMB_PACKED_MATMUL_KERNEL(16, 8, 2)
-CRUMB_PACKED_MATMUL_KERNEL(32, 8, 1)
-CRUMB_PACKED_MATMUL_KERNEL(64, 8, 1)
+// Blocks of a multiprocessor as crumb_matmul_blocks() says.
+CRUMB_PACKED_MATMUL_KERNEL(8, 2)
+CRUMB_PACKED_MATMUL_KERNEL(16, 2)
+CRUMB_PACKED_MATMUL_KERNEL(32, 1)
+CRUMB_PACKED_MATMUL_KERNEL(64, 1)

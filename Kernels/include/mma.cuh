@@ -115,17 +115,3 @@ template <int pending> CRUMB_INLINE void copies_done() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 #endif
 }
-
-// The same where the number, at most 7, is known when the kernel runs.
-CRUMB_INLINE void copies_done_but(uint32_t pending) {
-    switch (pending) {
-    case 0: return copies_done<0>();
-    case 1: return copies_done<1>();
-    case 2: return copies_done<2>();
-    case 3: return copies_done<3>();
-    case 4: return copies_done<4>();
-    case 5: return copies_done<5>();
-    case 6: return copies_done<6>();
-    default: return copies_done<7>();
-    }
-}

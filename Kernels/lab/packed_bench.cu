@@ -92,7 +92,7 @@ static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream
     if (v.matmul) {
         crumb_matmul_args wide = {};
         wide.product = args.product, wide.tokens = args.tokens, wide.epsilon = args.epsilon;
-        const uint32_t most = crumb_matmul_warps(v.tokens), paired = v.kind == CRUMB_PACKED_SILU;
+        const uint32_t most = CRUMB_MATMUL_WARPS, paired = v.kind == CRUMB_PACKED_SILU;
         const int blocks = multiprocessors * crumb_matmul_blocks(v.tokens);
         wide.tiles = std::min(tiles ? tiles : 4, most);
         if (paired) wide.tiles = std::max(2u, wide.tiles & ~1u);

@@ -10,9 +10,8 @@ import CrumbPacked
 package final class GPUDecoder: Decoder {
     package let configuration: ModelConfiguration
     package let library: KernelLibrary
-    package let name: String
     package let bytesPerToken: Int
-    /// How products are made, for logs: "packed codes, cuBLAS 130100 from 17 tokens on".
+    /// How products are made, for logs: "packed codes, cuBLAS 130100 from 65 tokens on".
     package let pathName: String
 
     package var device: Device { library.device }
@@ -89,7 +88,6 @@ package final class GPUDecoder: Decoder {
             count: blas == nil ? 0 : DequantizeSlices.elements(uploaded.places), on: device,
             for: "matrices as fp16")
         bytesPerToken = uploaded.places.bytesPerToken
-        name = "\(device.label), \(library.images.target(for: device.info.capability)?.name ?? "no image")"
         pathName = Self.pathName(uploaded.places, packedWidth: width, usesMatmul: hasMatmul, blas)
         self.stream = stream
         try checkRoutes()

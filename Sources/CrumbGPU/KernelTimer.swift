@@ -119,8 +119,8 @@ extension KernelTimer {
             for role in [InputRole.attentionOutput, .down] where gpu.packedWidth > 0 {
                 guard let order = layer[role].order else { continue }
                 try fillHalves(workspace.input(role, order, width: 0), count: mostTokens * order.positions)
-                let most = MatmulKernels.width(for: mostTokens)
-                for width in MatmulKernels.widths where gpu.usesMatmul && width <= most {
+                let most = TokenFamily.matmul.width(for: mostTokens)
+                for width in TokenFamily.matmul.widths where gpu.usesMatmul && width <= most {
                     try fillHalves(workspace.input(role, order, width: width), count: width * order.positions)
                 }
             }

@@ -9,8 +9,6 @@ struct MatmulLaunch {
     let sharedBytes: Int
     /// Without `partials` and `arrivals`.
     let arguments: crumb_matmul_args
-    /// Tokens that the kernel is compiled for.
-    let width: Int
 
     /// Row tiles of a group and slices of a block, the first that fit: on one H200 Llama-2-7B's four products with 16
     /// tokens took 87 us with 4 row tiles and 110 with 8, with 8 tokens 78 with 4, 81 with 2 and 87 with 8.
@@ -19,7 +17,7 @@ struct MatmulLaunch {
     /// - Parameter tokens: At most 64.
     /// - Returns: nil where gate and up differ in shape, or a block of this card has too little shared memory.
     init?(_ product: crumb_packed_product, tokens: Int, epsilon: Float, on card: DeviceInfo) {
-        let width = MatmulKernels.width(for: tokens)
+        let width = TokenFamily.matmul.width(for: tokens)
         var arguments = crumb_matmul_args()
         arguments.product = product
         arguments.tokens = UInt32(tokens)
@@ -32,7 +30,7 @@ struct MatmulLaunch {
                 let limit = (card.sharedBytesPerBlock + 1024) / each - 1024
                 let bytes = crumb_matmul_plan(&arguments, UInt32(width), UInt32(blocks), UInt64(limit))
                 guard bytes > 0 else { continue }
-                (self.blocks, self.width, sharedBytes) = (blocks, width, Int(bytes))
+                (self.blocks, sharedBytes) = (blocks, Int(bytes))
                 threads = 32 * Int(cut.tiles * cut.slices)
                 self.arguments = arguments
                 return
@@ -43,7 +41,7 @@ struct MatmulLaunch {
 
     /// Floats of `partials` for products with up to `tokens` tokens.
     static func partialCount(tokens: Int, multiprocessors: Int) -> Int {
-        MatmulKernels.widths.prefix { $0 <= MatmulKernels.width(for: tokens) }.map { width in
+        TokenFamily.matmul.widths.prefix { $0 <= TokenFamily.matmul.width(for: tokens) }.map { width in
             let blocks = Int(crumb_matmul_blocks(UInt32(width))) * multiprocessors
             return 2 * blocks * width * Int(CRUMB_TILE_ROWS) * Int(cuts.map(\.tiles).max() ?? 0)
         }.max() ?? 0
@@ -55,7 +53,7 @@ struct MatmulLaunch {
             InputRole.allCases.allSatisfy { role in
                 guard case .packed(let parts, _) = layer[role].storage else { return true }
                 let product = PackedLaunch.product(role.packedKind, parts, bias: 0)
-                return MatmulKernels.widths.allSatisfy {
+                return TokenFamily.matmul.widths.allSatisfy {
                     MatmulLaunch(product, tokens: $0, epsilon: 0, on: info) != nil
                 }
             }
@@ -66,37 +64,4 @@ struct MatmulLaunch {
 extension InputRole {
     /// What becomes of the products that read this input.
     var packedKind: PackedKind { self == .queryKeyValue ? .store : self == .gateUp ? .silu : .residual }
-}
-
-/// The products of packed matrices with 2 to 64 tokens.
-package struct MatmulKernels: Sendable {
-    /// Tokens that a kernel is compiled for.
-    static let widths = [8, 16, 32, 64]
-
-    private let kernels: [Int: Kernel]
-
-    /// nil where the library has none of them.
-    ///
-    /// - Throws: `CUDAError` where it has some and lacks others.
-    init?(_ library: KernelLibrary) throws(CUDAError) {
-        guard library.has(Self.name(width: Self.widths[0])) else { return nil }
-        var kernels: [Int: Kernel] = [:]
-        for width in Self.widths {
-            let kernel = try library.kernel(Self.name(width: width), arguments: crumb_matmul_args.self)
-            try kernel.allowSharedMemory(bytes: library.device.info.sharedBytesPerBlock)
-            kernels[width] = kernel
-        }
-        self.kernels = kernels
-    }
-
-    /// The kernel compiled for `width` tokens.
-    func kernel(width: Int) -> Kernel {
-        guard let kernel = kernels[width] else { preconditionFailure("no packed product for \(width) tokens") }
-        return kernel
-    }
-
-    /// Tokens of the narrowest kernel for so many.
-    static func width(for tokens: Int) -> Int { widths.first { $0 >= tokens } ?? 64 }
-
-    private static func name(width: Int) -> String { "packed_matmul_m\(width)" }
 }

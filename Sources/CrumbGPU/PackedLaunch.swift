@@ -22,7 +22,7 @@ struct PackedLaunch {
     /// One block for each multiprocessor.
     init(_ arguments: crumb_packed_args, on card: DeviceInfo, window: CopyWindow = .planned) {
         var filled = arguments
-        let width = UInt32(PackedKernels.width(for: Int(arguments.tokens)))
+        let width = UInt32(TokenFamily.packed.width(for: Int(arguments.tokens)))
         blocks = card.multiprocessors
         sharedBytes = Int(crumb_packed_plan(&filled, width, UInt32(blocks), UInt64(card.sharedBytesPerBlock)))
         // No piece is so short: each waits until nothing is under way.
@@ -55,7 +55,7 @@ struct PackedLaunch {
 
     /// The most tokens of a launch for which every product of a model fits the shared memory; 0 where none does.
     static func width(_ weights: DeviceWeights, _ info: DeviceInfo) -> Int {
-        PackedKernels.widths.last { width in
+        TokenFamily.packed.widths.last { width in
             weights.layers.allSatisfy { layer in
                 InputRole.allCases.allSatisfy { role in
                     guard case .packed(let parts, _) = layer[role].storage else { return true }

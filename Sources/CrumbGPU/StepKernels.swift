@@ -21,8 +21,8 @@ package struct StepKernels: Sendable {
     let argmax: Kernel
     let sample: Kernel
     /// nil where the program has none for this card: packed matrices are then turned into fp16 for every product.
-    let packed: PackedKernels?
-    let matmul: MatmulKernels?
+    let packed: TokenKernels?
+    let matmul: TokenKernels?
 
     /// Head dimensions that attention is compiled for.
     package static let headDimensions = [32, 64, 80, 96, 128]
@@ -61,8 +61,8 @@ package struct StepKernels: Sendable {
         matvec4 = try matvec("matvec_q4")
         argmax = try library.kernel("argmax_f32", arguments: crumb_argmax_args.self)
         sample = try library.kernel("sample_f32", arguments: crumb_sample_args.self)
-        packed = try PackedKernels(library)
-        matmul = try MatmulKernels(library)
+        packed = try TokenKernels(.packed, library, arguments: crumb_packed_args.self)
+        matmul = try TokenKernels(.matmul, library, arguments: crumb_matmul_args.self)
     }
 
     /// The kernel for tables of `bits` a code.
@@ -73,38 +73,4 @@ package struct StepKernels: Sendable {
     static func siluSharedBytes(_ features: Int) -> Int { 2 * features }
     static func ropeSharedBytes(_ headDim: Int) -> Int { 4 * headDim }
     static func prefillSharedBytes(_ headDim: Int) -> Int { 4 * 64 * (headDim + 8) * 2 }
-}
-
-/// The products of packed matrices with 1 to 4 tokens.
-package struct PackedKernels: Sendable {
-    /// Tokens that a kernel is compiled for.
-    static let widths = [1, 2, 4]
-
-    private let kernels: [Int: Kernel]
-
-    /// nil where the library has none of them.
-    ///
-    /// - Throws: `CUDAError` where it has some and lacks others.
-    init?(_ library: KernelLibrary) throws(CUDAError) {
-        guard library.has(Self.name(width: 1)) else { return nil }
-        var kernels: [Int: Kernel] = [:]
-        for width in Self.widths {
-            let kernel = try library.kernel(Self.name(width: width), arguments: crumb_packed_args.self)
-            try kernel.allowSharedMemory(bytes: library.device.info.sharedBytesPerBlock)
-            kernels[width] = kernel
-        }
-        self.kernels = kernels
-    }
-
-    /// The narrowest kernel for so many tokens.
-    func kernel(tokens: Int) -> Kernel {
-        guard let kernel = kernels[Self.width(for: tokens)] else {
-            preconditionFailure("no packed product for \(tokens) tokens")
-        }
-        return kernel
-    }
-
-    static func width(for tokens: Int) -> Int { widths.first { $0 >= tokens } ?? 4 }
-
-    private static func name(width: Int) -> String { "packed_product_m\(width)" }
 }

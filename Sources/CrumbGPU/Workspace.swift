@@ -141,7 +141,8 @@ final class Workspace {
             matmulArrivals: layout.reserve(limits.usesMatmul ? mostRowTiles(weights) : 0, of: UInt32.self),
             squares: (0..<2).map { _ in layout.reserve(rows * squareCount(configuration, limits), of: Float.self) })
         guard limits.usesPacked else { return places }
-        let wide = limits.usesMatmul ? MatmulKernels.widths.prefix { $0 <= MatmulKernels.width(for: rows) } : []
+        let wide =
+            limits.usesMatmul ? TokenFamily.matmul.widths.prefix { $0 <= TokenFamily.matmul.width(for: rows) } : []
         for layer in weights.layers {
             for role in InputRole.allCases {
                 guard let order = layer[role].order else { continue }

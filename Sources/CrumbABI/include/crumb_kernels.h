@@ -57,8 +57,7 @@ enum {
     // Candidates that the sampler sorts in shared memory; more take a slower way with the same result.
     CRUMB_SAMPLE_CANDIDATES = 2048,
     // The most warps of a block of packed_product_mM that multiply: as many as its registers allow. Two more copy
-    // records
-    // and work out the norm.
+    // records and work out the norm.
     CRUMB_PACKED_WARPS_M1 = 18,
     CRUMB_PACKED_WARPS_M2 = 14,
     CRUMB_PACKED_WARPS_M4 = 14,
@@ -77,6 +76,7 @@ enum {
     CRUMB_MATMUL_CHANNELS = 128,
     CRUMB_MATMUL_CODE_BYTES = 2048,
     CRUMB_MATMUL_TILE_BYTES = 2176,
+    CRUMB_MATMUL_WARPS = 8, // of a block at most, as its registers allow
     // What becomes of a product.
     CRUMB_PACKED_STORE = 0,
     CRUMB_PACKED_RESIDUAL = 1,
@@ -437,8 +437,7 @@ static inline uint64_t crumb_packed_plan(
 }
 
 // Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32
-// or
-// 64. 8 tokens stand together, 16 bytes; these are exchanged within 128 bytes so that those of 8 channels that a
+// or 64. 8 tokens stand together, 16 bytes; these are exchanged within 128 bytes so that those of 8 channels that a
 // product reads together, two neighbours of each of four lanes, 8 (4-bit codes) or 16 (2-bit codes) apart, lie in
 // different banks of shared memory. What stands in places of tokens from M on does not matter.
 static CRUMB_CALLABLE inline uint64_t crumb_wide_index(uint32_t place, uint32_t token, uint32_t width) {
@@ -454,12 +453,10 @@ static CRUMB_CALLABLE inline uint64_t crumb_input_index(
     uint32_t place, uint32_t token, uint32_t positions, uint32_t width) {
     return width == 0 ? (uint64_t)token * positions + place : crumb_wide_index(place, token, width);
 }
-// Of packed_matmul_mM: warps of a block at most and blocks of a multiprocessor, as its registers allow; places of a
-// slice's chunks.
-static CRUMB_CALLABLE inline uint32_t crumb_matmul_warps(uint32_t tokens) { return 8 + 0 * tokens; }
+// Of packed_matmul_mM: blocks of a multiprocessor, as its registers allow; places of a slice's chunks.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_blocks(uint32_t tokens) { return tokens >= 32 ? 1 : 2; }
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_matmul_stages(uint32_t tokens) {
-    return tokens >= 64 ? 3 : tokens == 32 ? 4 : 3;
+    return tokens == 32 ? 4 : 3;
 }
 // Outliers of a chunk at most, in fours: about as long as one of codes takes. Llama-2-7B's four products on one H200:
 // 89 us with 16 tokens and fours of 16, 91 with 32; 186 us with 64 tokens and fours of 8, 189 with 4, 188 with 32.
