@@ -1,6 +1,6 @@
 // y = W x for packed matrices and 2 to 64 tokens: the products of decode steps of several sequences.
 //
-// Grid: as many blocks as fit. Block: args.tiles x args.slices warps; the warps of a slice share the activations of its
+// Grid: as many blocks as fit. Block: args.slices x args.tiles warps; those of a slice share the activations of its
 // chunks. Chunks go round a few places of each slice, filled by asynchronous copies, one barrier of the slice for each. A
 // warp turns the codes of its row tile into fp16 fragments in registers, once for all tokens. Blocks that share a group of
 // rows leave their sums in memory; the last one adds them in order (the same bits from run to run). Dynamic shared memory:
@@ -11,13 +11,13 @@
 #include "include/matmul_finish.cuh"
 #include "include/packed_ring.cuh"
 
-template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &args) {
+template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &given) {
+    const crumb_matmul_args &args = matmul_arguments(given);
     constexpr int stages = crumb_matmul_stages(8 * octets);
-    const uint32_t warp = threadIdx.x / 32, tiles = args.tiles, slice = warp / tiles, tile = warp - slice * tiles;
+    const uint32_t warp = threadIdx.x / 32, slice = warp / args.tiles, tile = warp - slice * args.tiles;
     const matmul_memory<octets> memory(args, slice);
-    const matmul_cursor first(args, slice);
     const uint32_t end = memory.chunks + stages * memory.slot_bytes;
-    matmul_copies<octets> ahead(first, tile);
+    matmul_copies<octets> ahead(matmul_cursor(args, slice, 0), tile);
     {
         matmul_copies<octets> codes = ahead;
 #pragma unroll 1
@@ -28,39 +28,44 @@ template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &a
     }
     wait_for_previous();
     release_next();
-    if (first.done()) return;
+    if (ahead.done()) return;
     uint32_t target = memory.chunks;
-#pragma unroll 1
+    matmul_chunk chunks[stages - 1]; // under way
+#pragma unroll
     for (int stage = 0; stage < stages - 1; stage++, target += memory.slot_bytes) {
         if (!ahead.done()) {
-            ahead.copy_input(target, tiles);
+            chunks[stage] = ahead.chunk();
+            ahead.copy_input(target);
             ahead.next();
         }
         copies_end_group();
     }
     matmul_norm(args, memory);
     matmul_worker<octets> worker(args, tile);
-    matmul_cursor now = first;
     uint32_t slot = memory.chunks;
 #pragma unroll 1
-    while (true) {
+    for (uint32_t number = 0;; number++) {
         copies_done<stages - 2>();
-        barrier_of_warps(1 + slice, tiles);
+        copies_seen();
+        barrier_of_warps(1 + slice, args.tiles);
+        const matmul_chunk now = chunks[0];
+#pragma unroll
+        for (int stage = 0; stage < stages - 2; stage++) chunks[stage] = chunks[stage + 1];
         if (!ahead.done()) {
+            chunks[stages - 2] = ahead.chunk();
             ahead.copy_codes(target);
-            ahead.copy_input(target, tiles);
+            ahead.copy_input(target);
             ahead.next();
         }
         copies_end_group();
-        worker.multiply(now, slot);
-        if (now.ends()) matmul_finish(now, tile, memory, worker.sums);
-        if (now.step + 1 == now.end) break;
-        now.advance();
+        worker.multiply(now, slice, number, slot);
+        if (now.ends()) matmul_finish(matmul_cursor(args, slice, number), tile, memory, worker.sums);
+        if (now.last()) break;
         target = slot;
         slot += memory.slot_bytes;
         if (slot == end) slot = memory.chunks;
     }
-    matmul_finish_shared(first, now, memory);
+    matmul_finish_shared(args, slice, memory);
 }
 
 #define CRUMB_PACKED_MATMUL_KERNEL(M, blocks) \

@@ -3,11 +3,12 @@
 // A pair of codes is masked out of a word as two halves that are no normal numbers, code x 2^(2 p - 24), and one
 // multiplication and addition makes scale x (code - 1.5) x 2^-14 of it, exactly: 2^14 is put back with the row scale, in
 // fp32, where a region ends. Lane 4 g + t has the codes of rows g + 8 i of its channels, 16 t ... 16 t + 15 of a 2-bit
-// tile; as the order of the inner dimension of a product is free, these are its rows of B as well.
+// tile; as the order of the inner dimension of a product is free, these are its rows of B as well (matmul_memory::row_of()).
 #pragma once
 
 #include "matmul_memory.cuh"
 #include "packed_output.cuh"
+#include "warpgroup.cuh"
 
 constexpr float matmul_code_factor = 16384;
 
@@ -50,30 +51,29 @@ template <int bits> struct matmul_row {
 
 // A warp's sums of a row tile: rows g + 8 i of tokens 8 octet + 2 t and the next.
 template <int octets> struct matmul_sums {
-    float run[octets][2][4]; // of one region of one segment, before the row scales
-    float total[octets][2][4];
+    float run[2][octets][4]; // of one region of one segment, before the row scales
+    float total[2][octets][4];
     float row_scales[4]; // of `run`
 
     CRUMB_INLINE void clear() {
 #pragma unroll
         for (int i = 0; i < 4; i++) row_scales[i] = 0;
-#pragma unroll
-        for (int octet = 0; octet < octets; octet++) {
-#pragma unroll
-            for (int e = 0; e < 8; e++) run[octet][e / 4][e % 4] = total[octet][e / 4][e % 4] = 0;
-        }
+        each([&](int m, int octet, int e) { run[m][octet][e] = total[m][octet][e] = 0; });
+    }
+
+    // Waits for products under way.
+    CRUMB_INLINE void settle() {
+        if (!by_warpgroups<octets>) return;
+        warpgroup_wait<0>();
+        each([&](int m, int octet, int e) { keep_in_register(run[m][octet][e]); });
     }
 
     // Takes what there is of the region before into the total.
     CRUMB_INLINE void flush() {
-#pragma unroll
-        for (int octet = 0; octet < octets; octet++) {
-#pragma unroll
-            for (int e = 0; e < 8; e++) {
-                total[octet][e / 4][e % 4] += run[octet][e / 4][e % 4] * row_scales[e / 2];
-                run[octet][e / 4][e % 4] = 0;
-            }
-        }
+        each([&](int m, int octet, int e) {
+            total[m][octet][e] += run[m][octet][e] * row_scales[2 * m + e / 2];
+            run[m][octet][e] = 0;
+        });
     }
     CRUMB_INLINE void enter(uint32_t scales) {
         flush();
@@ -82,13 +82,23 @@ template <int octets> struct matmul_sums {
             row_scales[i] = half_value(load_shared_half(scales + 2 * (threadIdx.x % 32 / 4 + 8 * i))) * matmul_code_factor;
         }
     }
+
+    template <class Body> static CRUMB_INLINE void each(Body body) {
+#pragma unroll
+        for (int m = 0; m < 2; m++) {
+#pragma unroll
+            for (int octet = 0; octet < octets; octet++) {
+#pragma unroll
+                for (int e = 0; e < 4; e++) body(m, octet, e);
+            }
+        }
+    }
 };
 
-// Two products for each 8 tokens: pairs 4 h ... 4 h + 3 of four words; `input`: the address of this lane's row of 8 tokens
-// for ldmatrix, of the first octet.
+// Two products for each 16 rows and 8 tokens: pairs 4 h ... 4 h + 3 of the rows' words. `rows_at`: the address of their 32 rows of activations.
 template <int bits, int octets>
 CRUMB_INLINE void matmul_half(
-    matmul_sums<octets> &sums, const matmul_row<bits> (&rows)[4], const uint32_t (&words)[4], int h, uint32_t input) {
+    matmul_sums<octets> &sums, const matmul_row<bits> (&rows)[4], const uint32_t (&words)[4], int h, uint32_t rows_at) {
     uint32_t a[2][2][4]; // [product][m][register]
 #pragma unroll
     for (int k = 0; k < 2; k++) {
@@ -98,14 +108,28 @@ CRUMB_INLINE void matmul_half(
             a[k][i / 2][2 + i % 2] = rows[i].weights(words[i], 4 * h + 2 * k + 1);
         }
     }
+    if constexpr (by_warpgroups<octets>) {
+        warpgroup_begin();
+#pragma unroll
+        for (int k = 0; k < 2; k++) {
+            const uint64_t b = warpgroup_operand<octets>(rows_at + k * 16 * 16 * octets);
+#pragma unroll
+            for (int m = 0; m < 2; m++) warpgroup_mma(sums.run[m], a[k][m], b);
+        }
+        warpgroup_end();
+        // The fragments before these are free again.
+        warpgroup_wait<1>();
+        return;
+    }
+    const uint32_t input = rows_at + matmul_memory<octets>::exchanged(threadIdx.x % 32, 0);
 #pragma unroll
     for (int octet = 0; octet < octets; octet++) {
         uint32_t b[4];
-        load_matrices_transposed(b, input ^ 16 * octet); // as crumb_wide_index() has it
+        load_matrices_transposed(b, input ^ 16 * octet);
 #pragma unroll
         for (int m = 0; m < 2; m++) {
-            mma(sums.run[octet][m], a[0][m][0], a[0][m][1], a[0][m][2], a[0][m][3], b[0], b[1]);
-            mma(sums.run[octet][m], a[1][m][0], a[1][m][1], a[1][m][2], a[1][m][3], b[2], b[3]);
+            mma(sums.run[m][octet], a[0][m][0], a[0][m][1], a[0][m][2], a[0][m][3], b[0], b[1]);
+            mma(sums.run[m][octet], a[1][m][0], a[1][m][1], a[1][m][2], a[1][m][3], b[2], b[3]);
         }
     }
 }
@@ -115,64 +139,52 @@ template <int octets> struct matmul_worker {
     const crumb_matmul_args &args;
     using Memory = matmul_memory<octets>;
     uint32_t tile; // of a group
-    uint32_t row;  // of this lane in the activations of a chunk of this region, bytes
     matmul_sums<octets> sums;
 
     CRUMB_INLINE matmul_worker(const crumb_matmul_args &args, uint32_t tile) : args(args), tile(tile) {
         sums.clear();
     }
 
-    CRUMB_INLINE void multiply(const matmul_cursor &cursor, uint32_t slot) {
+    // The chunk is that of step `number` of a slice.
+    CRUMB_INLINE void multiply(const matmul_chunk &chunk, uint32_t slice, uint32_t number, uint32_t slot) {
         const uint32_t lane = threadIdx.x % 32, g = lane / 4;
-        const uint32_t at = Memory::tile(slot, tile), codes = at + 16 * lane, scales = at + CRUMB_MATMUL_CODE_BYTES;
-        if (cursor.kind >= matmul_outliers) {
-            if (cursor.kind == matmul_outliers) outliers(cursor, at);
+        const uint32_t at = Memory::tile(slot, tile), scales = at + CRUMB_MATMUL_CODE_BYTES;
+        if (chunk.kind() >= matmul_outliers) {
+            if (chunk.kind() == matmul_outliers) outliers(matmul_cursor(args, slice, number), at);
             return;
         }
-        if (cursor.fresh) {
-            sums.enter(scales + 64);
-            find_row(cursor);
-        }
-        if (cursor.kind == matmul_two) {
+        if (chunk.fresh()) sums.enter(scales + 64);
+        // Products by warpgroups behind each other, without a branch between them, need not wait for each other: where a
+        // chunk is short, its other activations are zeros.
+        const int count = by_warpgroups<octets> ? 4 : static_cast<int>(chunk.count());
+        if (chunk.kind() == matmul_two) {
 #pragma unroll
             for (int k = 0; k < 2; k++) {
-                if (k > 0 && cursor.count() == 1) break;
-                const uint4 own_codes = load_shared(codes + k * CRUMB_TILE_BYTES);
-                const uint32_t words[4] = {own_codes.x, own_codes.y, own_codes.z, own_codes.w};
+                if (k >= count) break;
                 const uint32_t own =
                     load_shared_word(scales + k * CRUMB_TILE2_SCALE_BYTES + 4 * g) >> (lane % 4 / 2 * 16);
-                const matmul_row<2> rows[4] = {{own, 0}, {own, 1}, {own, 2}, {own, 3}};
-#pragma unroll
-                for (int h = 0; h < 2; h++) {
-                    const uint32_t at_row = row + (8 * k + h) * 8 * 16 * octets;
-                    matmul_half(sums, rows, words, h, slot + (at_row ^ h * turn));
-                }
+                multiply_tile<2>(at + k * CRUMB_TILE_BYTES, own, slot + k * 64 * 16 * octets);
             }
         } else {
-            const uint32_t count = cursor.count();
-#pragma unroll 2
-            for (uint32_t k = 0; k < count; k++) {
-                const uint4 own_codes = load_shared(codes + k * CRUMB_TILE_BYTES);
-                const uint32_t words[4] = {own_codes.x, own_codes.y, own_codes.z, own_codes.w};
+#pragma unroll(by_warpgroups<octets> ? 4 : 2)
+            for (int k = 0; k < count; k++) {
                 const uint32_t own = load_shared_half(scales + k * CRUMB_TILE4_SCALE_BYTES + 2 * g);
-                const matmul_row<4> rows[4] = {{own, 0}, {own, 1}, {own, 2}, {own, 3}};
-                const uint32_t at_row = row + k * 32 * 16 * octets;
-                matmul_half(sums, rows, words, 0, slot + (at_row ^ k % 2 * turn));
+                multiply_tile<4>(at + k * CRUMB_TILE_BYTES, own, slot + k * 32 * 16 * octets);
             }
         }
+        sums.settle();
     }
 
   private:
-    // Bytes that bits 3 and 5 of a place exchange in crumb_wide_index().
-    static constexpr uint32_t turn = octets == 1 ? 32 : 16;
-
-    CRUMB_INLINE void find_row(const matmul_cursor &cursor) {
-        // Lane 8 q + 2 t + e: even or odd channel of pair q of the channels of lanes 4 g + t.
-        const uint32_t q = threadIdx.x % 32 / 8, t = threadIdx.x % 8 / 2, e = threadIdx.x % 2;
-        const uint32_t channel = (cursor.kind == matmul_two ? 16 : 8) * t + 2 * q + e;
-        row = 2 * static_cast<uint32_t>(crumb_wide_index(channel, 0, 8 * octets)) ^ (cursor.odd_place() ? turn : 0);
-        // Not to be worked out anew for every chunk.
-        keep_in_register(row);
+    // A code tile. `scales`: the codes of a lane's rows' scales, 4 bits each.
+    template <int bits> CRUMB_INLINE void multiply_tile(uint32_t codes, uint32_t scales, uint32_t rows_at) {
+        uint32_t words[4];
+        load_shared(words, codes + 16 * (threadIdx.x % 32));
+        const matmul_row<bits> rows[4] = {{scales, 0}, {scales, 1}, {scales, 2}, {scales, 3}};
+#pragma unroll
+        for (int h = 0; h < (bits == 2 ? 2 : 1); h++) {
+            matmul_half<bits>(sums, rows, words, h, rows_at + h * 32 * 16 * octets);
+        }
     }
 
     // Outliers as columns of their own: a column of A has one delta, at its row, the row of B its channel's activations.
@@ -224,7 +236,7 @@ template <int octets> struct matmul_worker {
             for (int octet = 0; octet < octets; octet++) {
                 const uint32_t b0 = transpose_8x8(b[octet][0]), b1 = transpose_8x8(b[octet][1]);
 #pragma unroll
-                for (int m = 0; m < 2; m++) mma(sums.total[octet][m], a[m][0], a[m][1], a[m][2], a[m][3], b0, b1);
+                for (int m = 0; m < 2; m++) mma(sums.total[m][octet], a[m][0], a[m][1], a[m][2], a[m][3], b0, b1);
             }
         }
     }

@@ -1,6 +1,6 @@
 // A slice's chunks on their way to shared memory.
 //
-// Place of a chunk: the activations of 128 channels, as they stand in memory; then for each row tile codes [2048],
+// Place of a chunk: the activations of 128 channels, see matmul_memory::row_of(); then for each row tile codes [2048],
 // first-order scales [64], row scales of the region [64]. Asynchronous copies of 16 bytes a lane: bulk copies take 30 to
 // 50 ns each on an H200 however short they are, and these would be of 64 to 2048 bytes.
 #pragma once
@@ -40,17 +40,43 @@ template <int octets> struct matmul_copies : matmul_cursor {
         if (lane < 8) copy_async(to + CRUMB_MATMUL_CODE_BYTES, scales, true);
     }
 
-    // A chunk's activations, by all warps of a slice.
-    CRUMB_INLINE void copy_input(uint32_t slot, uint32_t tiles) const {
+    // A chunk's activations, zeros for what a short one has not, by all warps of a slice.
+    CRUMB_INLINE void copy_input(uint32_t slot) const {
         if (kind >= matmul_outliers) return;
-        const uint32_t units = count() * (kind == matmul_four ? 32 : 64) * octets;
-        const uint8_t *from = input;
-        for (uint32_t at = 32 * tile + threadIdx.x % 32; at < units; at += 32 * tiles, from += 512 * tiles) {
-            copy_async(slot + 16 * at, from, true);
+        if (args.tiles != 4 || rest < most()) return copy_input_part(slot);
+        if (kind == matmul_four) {
+            copy_input_whole<true>(slot);
+        } else {
+            copy_input_whole<false>(slot);
         }
     }
 
   private:
+    // Of the slice.
+    CRUMB_INLINE uint32_t thread() const { return 32 * tile + threadIdx.x % 32; }
+
+    // A short one, or with any number of row tiles.
+    CRUMB_INLINE void copy_input_part(uint32_t slot) const {
+        const uint32_t units = count() * (kind == matmul_four ? 32 : 64) * octets, step = 32 * args.tiles;
+        const uint8_t *from = input;
+#pragma unroll 1
+        for (uint32_t at = thread(); at < CRUMB_MATMUL_CHANNELS * octets; at += step, from += 16 * step) {
+            const bool valid = at < units;
+            const uint32_t row = Memory::row_of(at / octets, kind == matmul_four);
+            copy_async(slot + Memory::exchanged(row, at % octets), valid ? from : input, valid);
+        }
+    }
+    // Of the channel's number in binary, a step's bits are zero in a thread's first: places are exclusive ors.
+    template <bool four> CRUMB_INLINE void copy_input_whole(uint32_t slot) const {
+        constexpr uint32_t threads = 128, step = threads / octets;
+        const uint32_t at = thread(), first = Memory::exchanged(Memory::row_of(at / octets, four), at % octets);
+#pragma unroll
+        for (uint32_t channel = 0; channel < CRUMB_MATMUL_CHANNELS; channel += step) {
+            const uint32_t place = Memory::exchanged(Memory::row_of(channel, four), 0);
+            copy_async(slot + (first ^ place), input + channel * octets * 16, true);
+        }
+    }
+
     // Four for each lane.
     CRUMB_INLINE void copy_outliers(uint32_t to) const {
         uint32_t first, end, index, row_tile;
@@ -83,7 +109,7 @@ template <int octets> struct matmul_copies : matmul_cursor {
         const uint32_t position = segment * shape.segment_channels + (four ? 0 : shape.four_bit_channels)
             + chunk * CRUMB_MATMUL_CHANNELS;
         input = reinterpret_cast<const uint8_t *>(args.product.input) + static_cast<size_t>(position) * Memory::tokens * 2
-            + 16 * (32 * tile + lane);
+            + 16 * thread();
         codes = record + (four ? chunk * 2048 : shape.codes2_offset + chunk * 1024);
         scales = record
             + (lane < 4 ? (four ? shape.scales4_offset : shape.scales2_offset) + chunk * 64

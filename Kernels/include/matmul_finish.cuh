@@ -3,23 +3,26 @@
 
 #include "matmul_codes.cuh"
 
-// The norm's factor of each token.
+// The norm's factor of each token, behind the next __syncthreads. Threads have a token each, and as many rows of squares at
+// once as they go into; their sums meet where those of slices will stand.
 template <int octets>
 CRUMB_INLINE void matmul_norm(const crumb_matmul_args &args, const matmul_memory<octets> &memory) {
+    constexpr uint32_t width = 8 * octets;
     const crumb_packed_product &product = args.product;
-    const uint32_t lane = threadIdx.x % 32;
-    for (uint32_t token = threadIdx.x / 32; token < args.tokens; token += blockDim.x / 32) {
-        float sum = 0;
-        if (product.squares) {
-#pragma unroll 4
-            for (uint32_t i = lane; i < product.square_count; i += 32) {
-                sum += __ldcg(product.squares + i * args.tokens + token);
-            }
-        }
-        const float mean = warp_reduce(sum, Sum()) / static_cast<float>(product.columns);
-        const float factor = product.squares ? rsqrtf(mean + args.epsilon) * (1 / CRUMB_STREAM_SCALE) : 1;
-        if (lane == 0) memory.factors[token] = factor;
+    const uint32_t token = threadIdx.x % width, row = threadIdx.x / width, rows = blockDim.x / width;
+    const uint32_t count = product.squares ? product.square_count : 0;
+    float sum = 0;
+    if (token < args.tokens) {
+#pragma unroll 8
+        for (uint32_t i = row; i < count; i += rows) sum += __ldcg(product.squares + i * args.tokens + token);
     }
+    memory.sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (row > 0) return;
+    sum = 0;
+    for (uint32_t i = 0; i < rows; i++) sum += memory.sums[i * width + token];
+    const float mean = sum / static_cast<float>(product.columns);
+    memory.factors[token] = product.squares ? rsqrtf(mean + args.epsilon) * (1 / CRUMB_STREAM_SCALE) : 1;
 }
 
 // The block that has step `step`.
@@ -47,56 +50,79 @@ template <int octets> struct matmul_group {
 
     CRUMB_INLINE uint32_t rows() const { return CRUMB_TILE_ROWS * args.tiles; }
 
-    // This block's sums of a row and 8 tokens.
-    CRUMB_INLINE void own(uint32_t octet, uint32_t row, float (&v)[8]) const {
+    // This block's sums of a row and as many octets as `v` has place for, from `first` on in steps of `step`.
+    template <int together>
+    CRUMB_INLINE void own(uint32_t first, uint32_t step, uint32_t row, float (&v)[together][8]) const {
         const uint32_t stride = crumb_matmul_stride(args.tiles);
-        const float *from = memory.sums + 8 * octet * stride + row;
+        const float *from = memory.sums + 8 * first * stride + row;
 #pragma unroll
-        for (int k = 0; k < 8; k++) v[k] = from[k * stride];
+        for (int k = 0; k < together; k++) {
+#pragma unroll
+            for (int e = 0; e < 8; e++) v[k][e] = 0;
+        }
 #pragma unroll 1
-        for (uint32_t slice = 1; slice < args.slices; slice++) {
-            from += 8 * octets * stride;
+        for (uint32_t slice = 0; slice < args.slices; slice++, from += 8 * octets * stride) {
 #pragma unroll
-            for (int k = 0; k < 8; k++) v[k] += from[k * stride];
+            for (int k = 0; k < together; k++) {
+                if (first + k * step >= octets) break;
+#pragma unroll
+                for (int e = 0; e < 8; e++) v[k][e] += from[(8 * k * step + e) * stride];
+            }
         }
     }
 
     // Where the group's `number`th block leaves its sums: [octets][rows][8].
-    CRUMB_INLINE float4 *partial(uint32_t number, uint32_t octet, uint32_t row) const {
+    CRUMB_INLINE float4 *partial(uint32_t number) const {
         const uint32_t place = 2 * (first_block + number) + (number == 0 && begun_before ? 1 : 0);
-        return reinterpret_cast<float4 *>(
-            args.partials + ((static_cast<size_t>(place) * octets + octet) * rows() + row) * 8);
+        return reinterpret_cast<float4 *>(args.partials) + static_cast<size_t>(place) * octets * rows() * 2;
     }
 
     // The group's.
-    CRUMB_INLINE void sum(uint32_t octet, uint32_t row, float (&v)[8]) const {
+    template <int together>
+    CRUMB_INLINE void sum(uint32_t first, uint32_t step, uint32_t row, float (&v)[together][8]) const {
         if (blocks == 1) {
-            own(octet, row, v);
+            own(first, step, row, v);
         } else {
 #pragma unroll
-            for (int k = 0; k < 8; k++) v[k] = 0;
-#pragma unroll 4
+            for (int k = 0; k < together; k++) {
+#pragma unroll
+                for (int e = 0; e < 8; e++) v[k][e] = 0;
+            }
+            const uint32_t at = 2 * (first * rows() + row), each = 2 * step * rows();
+#pragma unroll 2
             for (uint32_t i = 0; i < blocks; i++) {
-                const float4 *from = partial(i, octet, row);
-                const float4 low = __ldcg(from), high = __ldcg(from + 1);
-                v[0] += low.x, v[1] += low.y, v[2] += low.z, v[3] += low.w;
-                v[4] += high.x, v[5] += high.y, v[6] += high.z, v[7] += high.w;
+                const float4 *from = partial(i) + at;
+                float4 low[together], high[together];
+#pragma unroll
+                for (int k = 0; k < together; k++) {
+                    if (first + k * step < octets) low[k] = __ldcg(from + k * each), high[k] = __ldcg(from + k * each + 1);
+                }
+#pragma unroll
+                for (int k = 0; k < together; k++) {
+                    v[k][0] += low[k].x, v[k][1] += low[k].y, v[k][2] += low[k].z, v[k][3] += low[k].w;
+                    v[k][4] += high[k].x, v[k][5] += high[k].y, v[k][6] += high[k].z, v[k][7] += high[k].w;
+                }
             }
         }
 #pragma unroll
-        for (int k = 0; k < 8; k++) v[k] *= memory.factors[8 * octet + k];
+        for (int k = 0; k < together; k++) {
+            if (first + k * step >= octets) break;
+#pragma unroll
+            for (int e = 0; e < 8; e++) v[k][e] *= memory.factors[8 * (first + k * step) + e];
+        }
     }
 
     // Leaves this block's sums for the last one.
     CRUMB_INLINE void hand_in() const {
-#pragma unroll 2
-        for (uint32_t i = threadIdx.x; i < octets * rows(); i += blockDim.x) {
-            const uint32_t octet = i / rows(), row = i - octet * rows();
-            float v[8];
-            own(octet, row, v);
-            float4 *to = partial(blockIdx.x - first_block, octet, row);
-            __stcg(to, make_float4(v[0], v[1], v[2], v[3]));
-            __stcg(to + 1, make_float4(v[4], v[5], v[6], v[7]));
+        const uint32_t row = threadIdx.x % rows(), step = blockDim.x / rows();
+        float4 *to = partial(blockIdx.x - first_block) + 2 * row;
+#pragma unroll 1
+        for (uint32_t first = threadIdx.x / rows(); first < octets; first += step) {
+            float v[1][8];
+            own(first, step, row, v);
+            float4 *at = to + 2 * first * rows();
+            __stcg(at, make_float4(v[0][0], v[0][1], v[0][2], v[0][3]));
+            __stcg(at + 1, make_float4(v[0][4], v[0][5], v[0][6], v[0][7]));
         }
     }
 
@@ -108,43 +134,49 @@ template <int octets> struct matmul_group {
         return last;
     }
 
-    // What becomes of a row and 8 tokens.
-    CRUMB_INLINE void write(uint32_t i) const {
+    // What becomes of the sums, by all threads. A thread has one row and `together` octets at once: a load of a busy card
+    // takes 2000 cycles.
+    template <int together> CRUMB_INLINE void write() const {
         const crumb_packed_product &product = args.product;
         const bool paired = product.kind == CRUMB_PACKED_SILU, residual = product.kind == CRUMB_PACKED_RESIDUAL;
-        const uint32_t own_rows = paired ? rows() / 2 : rows();
+        const uint32_t own_rows = paired ? rows() / 2 : rows(), step = blockDim.x / own_rows;
+        const uint32_t own = threadIdx.x % own_rows, row = group * own_rows + own;
         const crumb_packed_part &part = product.parts[cut];
-        const uint32_t octet = i / own_rows, own = i - octet * own_rows, row = group * own_rows + own;
-        float v[8] = {};
-        if (row < part.shape.rows) {
-            sum(octet, own, v);
-            if (paired) {
-                float up[8];
-                sum(octet, own_rows + own, up);
-                packed_silu(product, octet, args.tokens, row, v, up);
-            } else if (residual) {
-                packed_residual(product, part, octet, args.tokens, row, v);
-            } else {
-                packed_store(product, part, octet, args.tokens, row, v);
-            }
-        }
-        // A warp has 32 rows of the same tokens.
-        if (!residual || !product.next_input) return;
+#pragma unroll 1
+        for (uint32_t first = threadIdx.x / own_rows; first < octets; first += together * step) {
+            float v[together][8];
+            sum(first, step, own, v);
+            float up[together][8];
+            if (paired) sum(first, step, own_rows + own, up);
 #pragma unroll
-        for (int k = 0; k < 8; k++) {
-            const float squares = warp_reduce(v[k] * v[k], Sum());
-            if (own % 32 == 0 && row < part.shape.rows && 8 * octet + k < args.tokens) {
-                __stcg(
-                    product.next_squares + (group * args.tiles + own / 32) * args.tokens + 8 * octet + k, squares);
+            for (int k = 0; k < together; k++) {
+                const uint32_t octet = first + k * step;
+                if (octet >= octets) break;
+                if (row < part.shape.rows) {
+                    if (paired) {
+                        packed_silu(product, octet, args.tokens, row, v[k], up[k]);
+                    } else if (residual) {
+                        packed_residual(product, part, octet, args.tokens, row, v[k]);
+                    } else {
+                        packed_store(product, part, octet, args.tokens, row, v[k]);
+                    }
+                }
+                if (residual && product.next_input) write_squares(octet, row, v[k]);
             }
         }
     }
 
-    // Of all rows and tokens, by all threads; whole warps.
-    CRUMB_INLINE void write() const {
-        const uint32_t items = octets * (args.product.kind == CRUMB_PACKED_SILU ? rows() / 2 : rows());
-#pragma unroll 1
-        for (uint32_t i = threadIdx.x; i < items; i += blockDim.x) write(i);
+    // A warp has 32 rows of the same tokens.
+    CRUMB_INLINE void write_squares(uint32_t octet, uint32_t row, const float (&v)[8]) const {
+        const bool counts = row < args.product.parts[cut].shape.rows;
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            const float squares = warp_reduce(counts ? v[e] * v[e] : 0, Sum());
+            const uint32_t token = 8 * octet + e;
+            if (threadIdx.x % 32 == 0 && counts && token < args.tokens) {
+                __stcg(args.product.next_squares + row / CRUMB_TILE_ROWS * args.tokens + token, squares);
+            }
+        }
     }
 };
 
@@ -156,35 +188,43 @@ CRUMB_INLINE void matmul_finish(
     const uint32_t lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, stride = crumb_matmul_stride(args.tiles);
     sums.flush();
     float *to = memory.sums + (cursor.slice * 8 * octets + 2 * t) * stride + tile * CRUMB_TILE_ROWS + g;
-#pragma unroll
-    for (int octet = 0; octet < octets; octet++) {
-#pragma unroll
-        for (int e = 0; e < 8; e++) to[(8 * octet + e % 2) * stride + e / 2 * 8] = sums.total[octet][e / 4][e % 4];
-    }
-    sums.clear();
+    sums.each([&](int m, int octet, int e) {
+        to[(8 * octet + e % 2) * stride + 16 * m + e / 2 * 8] = sums.total[m][octet][e];
+    });
     __syncthreads();
     const matmul_group<octets> group(args, memory, cursor.cut, cursor.group);
     if (group.blocks == 1) {
-        group.write();
+        group.template write<1>();
     } else {
         group.hand_in();
     }
+    // Not before: these registers are wanted.
+    sums.clear();
     __syncthreads();
 }
 
 // The end of a block's steps: groups that it was the last to hand in to.
 template <int octets>
 CRUMB_INLINE void matmul_finish_shared(
-    const matmul_cursor &first, const matmul_cursor &last, const matmul_memory<octets> &memory) {
+    const crumb_matmul_args &args, uint32_t slice, const matmul_memory<octets> &memory) {
+    constexpr int together = octets < 2 ? 1 : octets / 2;
+    const crumb_packed_product &product = args.product;
+    const uint32_t steps = product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0);
+    const matmul_cursor first(args, slice, 0), last(args, slice, steps - 1);
     const bool two = first.cut != last.cut || first.group != last.group;
     if (threadIdx.x < 2) {
         const matmul_cursor &own = threadIdx.x ? last : first;
-        const matmul_group<octets> group(last.args, memory, own.cut, own.group);
+        const matmul_group<octets> group(args, memory, own.cut, own.group);
         __threadfence();
         memory.decision[threadIdx.x] = (threadIdx.x == 0 || two) && group.blocks > 1 && group.arrive();
         __threadfence();
     }
     __syncthreads();
-    if (memory.decision[0]) matmul_group<octets>(last.args, memory, first.cut, first.group).write();
-    if (memory.decision[1]) matmul_group<octets>(last.args, memory, last.cut, last.group).write();
+    // In one place: code that comes for the first time takes longest.
+#pragma unroll 1
+    for (int i = 0; i < 2; i++) {
+        if (memory.decision[i] == 0) continue;
+        const matmul_cursor &own = i ? last : first;
+        matmul_group<octets>(args, memory, own.cut, own.group).template write<together>();
+    }
 }

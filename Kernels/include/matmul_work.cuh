@@ -10,6 +10,19 @@
 
 enum matmul_kind : uint32_t { matmul_four, matmul_two, matmul_outliers, matmul_nothing };
 
+// What is known of a chunk when it is asked for, until it is multiplied.
+struct matmul_chunk {
+    uint32_t bits;
+
+    CRUMB_INLINE matmul_kind kind() const { return static_cast<matmul_kind>(bits & 3); }
+    // Code tiles.
+    CRUMB_INLINE uint32_t count() const { return bits >> 2 & 7; }
+    // Whether it is the block's first of a region; of a group's, the block's last; of all, the block's last.
+    CRUMB_INLINE bool fresh() const { return bits & 32; }
+    CRUMB_INLINE bool ends() const { return bits & 64; }
+    CRUMB_INLINE bool last() const { return bits & 128; }
+};
+
 // Where a slice is in its block's steps. Neighbouring chunks of a region are walked through in a few instructions; what
 // follows is looked up at a region's end.
 struct matmul_cursor {
@@ -23,10 +36,12 @@ struct matmul_cursor {
     matmul_kind kind;
     bool fresh; // whether this is the block's first chunk of a region
 
-    CRUMB_INLINE matmul_cursor(const crumb_matmul_args &args, uint32_t slice) : args(args), slice(slice) {
+    // At the block's step `number`.
+    CRUMB_INLINE matmul_cursor(const crumb_matmul_args &args, uint32_t slice, uint32_t number) : args(args), slice(slice) {
         const crumb_packed_product &product = args.product;
         step = blockIdx.x * product.block_units + min(blockIdx.x, product.long_blocks);
         end = step + product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0);
+        step += number;
         while (cut + 1 < args.cut_count && step >= args.cuts[cut + 1].first_step) cut++;
         const uint32_t own = step - args.cuts[cut].first_step, steps = args.cuts[cut].steps;
         group = own / steps;
@@ -35,8 +50,10 @@ struct matmul_cursor {
     }
 
     CRUMB_INLINE bool done() const { return step >= end; }
-    // Whether this is the last step of this block in its group.
-    CRUMB_INLINE bool ends() const { return left == 1 || step + 1 == end; }
+    CRUMB_INLINE matmul_chunk chunk() const {
+        const bool last = step + 1 == end;
+        return {kind | min(rest, most()) << 2 | (fresh ? 32u : 0) | (last || left == 1 ? 64u : 0) | (last ? 128u : 0)};
+    }
     // Code tiles of this chunk.
     CRUMB_INLINE uint32_t count() const { return min(rest, most()); }
 
@@ -64,14 +81,6 @@ struct matmul_cursor {
         segment = number / own.chunks, chunk = number - segment * own.chunks;
     }
 
-    // Whether the chunks of this region stand at odd multiples of 32 in the input.
-    CRUMB_INLINE bool odd_place() const {
-        const crumb_packed_shape &shape = args.product.parts[cut].shape;
-        uint32_t segment, chunk;
-        place(segment, chunk);
-        return (segment * shape.segment_channels + (kind == matmul_two ? shape.four_bit_channels : 0)) / 32 % 2;
-    }
-
     // The outliers of this chunk in fours, those of a row tile's segments one after the other.
     CRUMB_INLINE void fours(uint32_t &first, uint32_t &end) const {
         const crumb_matmul_cut &own = args.cuts[cut];
@@ -90,9 +99,10 @@ struct matmul_cursor {
         }
     }
 
-  private:
+    // Code tiles of a whole chunk.
     CRUMB_INLINE uint32_t most() const { return kind == matmul_four ? 4 : 2; }
 
+  private:
     CRUMB_INLINE void enter() {
         const crumb_matmul_cut &own = args.cuts[cut];
         const uint32_t outlier_steps = own.steps - own.code_steps;

@@ -58,6 +58,10 @@ CRUMB_INLINE uint4 load_shared(uint32_t address) {
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
     return v;
 }
+CRUMB_INLINE void load_shared(uint32_t (&v)[4], uint32_t address) {
+    const uint4 all = load_shared(address);
+    v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
+}
 CRUMB_INLINE uint32_t load_shared_word(uint32_t address) {
     uint32_t v;
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));
@@ -74,7 +78,7 @@ CRUMB_INLINE void store_shared(uint32_t address, uint4 v) {
 }
 
 // What the compiler knows of the value is forgotten: it cannot be worked out again, only kept.
-CRUMB_INLINE void keep_in_register(uint32_t &value) { asm volatile("" : "+r"(value)); }
+CRUMB_INLINE void keep_in_register(float &value) { asm volatile("" : "+f"(value)::"memory"); }
 
 // Four 8 x 8 matrices of halves from shared memory; lane 8 i + r gives the address of row r of matrix i.
 CRUMB_INLINE void load_matrices(uint32_t (&m)[4], uint32_t address) {

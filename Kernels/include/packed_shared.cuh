@@ -23,7 +23,7 @@ struct packed_head {
 
 static_assert(sizeof(packed_head) <= CRUMB_PACKED_HEAD_BYTES, "crumb_packed_plan() counts on it");
 
-extern __shared__ __align__(128) uint8_t packed_memory[];
+extern __shared__ __align__(1024) uint8_t packed_memory[];
 
 CRUMB_INLINE packed_head *packed_shared_head() { return reinterpret_cast<packed_head *>(packed_memory); }
 

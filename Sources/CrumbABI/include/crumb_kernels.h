@@ -437,16 +437,9 @@ static inline uint64_t crumb_packed_plan(
 }
 
 // Number of a token at a place of a wide input: fp16 [positions][width], the width that of packed_matmul_mM: 8, 16, 32
-// or 64. 8 tokens stand together, 16 bytes; these are exchanged within 128 bytes so that those of 8 channels that a
-// product reads together, two neighbours of each of four lanes, 8 (4-bit codes) or 16 (2-bit codes) apart, lie in
-// different banks of shared memory. What stands in places of tokens from M on does not matter.
+// or 64. What stands in places of tokens from M on does not matter.
 static CRUMB_CALLABLE inline uint64_t crumb_wide_index(uint32_t place, uint32_t token, uint32_t width) {
-    const uint32_t octets = width / 8, low = (place >> 3 ^ place >> 5) & 1, high = place >> 4 & 1;
-    const uint32_t turn = octets == 1 ? low << 1 | high << 2
-        : octets == 2                 ? low | high << 2
-        : octets == 4                 ? low | high << 1
-                                      : low | high << 1 | (place & 1) << 2;
-    return (((uint64_t)place * octets + token / 8) ^ turn) * 8 + token % 8;
+    return (uint64_t)place * width + token;
 }
 // Number of a token at a place of an input of a packed product; width 0: fp16 [M][positions].
 static CRUMB_CALLABLE inline uint64_t crumb_input_index(
@@ -466,13 +459,13 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_input_bytes(uint32_t tokens) 
     return tokens * CRUMB_MATMUL_CHANNELS * 2;
 }
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_slot_bytes(uint32_t tokens, uint32_t tiles) {
-    return (crumb_matmul_input_bytes(tokens) + tiles * CRUMB_MATMUL_TILE_BYTES + 127) / 128 * 128;
+    return (crumb_matmul_input_bytes(tokens) + tiles * CRUMB_MATMUL_TILE_BYTES + 1023) / 1024 * 1024;
 }
 // From one token's sums to the next one's in shared memory, numbers: neighbours' rows lie in different banks.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_stride(uint32_t tiles) { return CRUMB_TILE_ROWS * tiles + 4; }
-// Of everything before the chunks: two decisions, the norm's factors, sums of the slices.
+// Of everything before the chunks: the arguments, two decisions, the norm's factors, sums of the slices.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, uint32_t tiles, uint32_t slices) {
-    return (8 + 4 * tokens * (slices * crumb_matmul_stride(tiles) + 1) + 127) / 128 * 128;
+    return ((uint32_t)sizeof(crumb_matmul_args) + 8 + 4 * tokens * (slices * crumb_matmul_stride(tiles) + 1) + 1023) / 1024 * 1024;
 }
 
 // Fills in what a launch of packed_matmul_mM on `blocks` blocks of 32 x args->tiles x args->slices threads needs; the
