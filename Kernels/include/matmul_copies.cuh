@@ -43,12 +43,11 @@ template <int octets> struct matmul_copies : matmul_cursor {
     // A chunk's activations, zeros for what a short one has not, by all warps of a slice.
     CRUMB_INLINE void copy_input(uint32_t slot) const {
         if (kind >= matmul_outliers) return;
-        if (args.tiles != 4 || rest < most()) return copy_input_part(slot);
-        if (kind == matmul_four) {
-            copy_input_whole<true>(slot);
-        } else {
-            copy_input_whole<false>(slot);
-        }
+        if (rest < most()) return copy_input_part(slot);
+        if (args.tiles == 4) return copy_input_whole<4>(slot);
+        if (octets <= 2 && args.tiles == 1) return copy_input_whole<1>(slot);
+        if (octets <= 2 && args.tiles == 2) return copy_input_whole<2>(slot);
+        copy_input_part(slot);
     }
 
   private:
@@ -66,9 +65,16 @@ template <int octets> struct matmul_copies : matmul_cursor {
             copy_async(slot + Memory::exchanged(row, at % octets), valid ? from : input, valid);
         }
     }
+    template <uint32_t tiles> CRUMB_INLINE void copy_input_whole(uint32_t slot) const {
+        if (kind == matmul_four) {
+            copy_input_whole<tiles, true>(slot);
+        } else {
+            copy_input_whole<tiles, false>(slot);
+        }
+    }
     // Of the channel's number in binary, a step's bits are zero in a thread's first: places are exclusive ors.
-    template <bool four> CRUMB_INLINE void copy_input_whole(uint32_t slot) const {
-        constexpr uint32_t threads = 128, step = threads / octets;
+    template <uint32_t tiles, bool four> CRUMB_INLINE void copy_input_whole(uint32_t slot) const {
+        constexpr uint32_t step = 32 * tiles / octets;
         const uint32_t at = thread(), first = Memory::exchanged(Memory::row_of(at / octets, four), at % octets);
 #pragma unroll
         for (uint32_t channel = 0; channel < CRUMB_MATMUL_CHANNELS; channel += step) {

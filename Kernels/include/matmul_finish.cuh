@@ -41,6 +41,8 @@ template <int octets> struct matmul_group {
     CRUMB_INLINE matmul_group(
         const crumb_matmul_args &args, const matmul_memory<octets> &memory, uint32_t cut, uint32_t group)
         : args(args), memory(memory), cut(cut), group(group) {
+        first_block = blockIdx.x, blocks = 1, begun_before = false;
+        if (args.whole) return;
         const crumb_packed_product &product = args.product;
         const uint32_t steps = args.cuts[cut].steps, begin = args.cuts[cut].first_step + group * steps;
         first_block = matmul_block_of(product, begin);
@@ -207,6 +209,7 @@ CRUMB_INLINE void matmul_finish(
 template <int octets>
 CRUMB_INLINE void matmul_finish_shared(
     const crumb_matmul_args &args, uint32_t slice, const matmul_memory<octets> &memory) {
+    if (args.whole) return;
     constexpr int together = octets < 2 ? 1 : octets / 2;
     const crumb_packed_product &product = args.product;
     const uint32_t steps = product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0);

@@ -41,12 +41,20 @@ struct matmul_cursor {
         const crumb_packed_product &product = args.product;
         step = blockIdx.x * product.block_units + min(blockIdx.x, product.long_blocks);
         end = step + product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0);
+        if (args.whole) step = first_step(args, step), end = first_step(args, end);
         step += number;
         while (cut + 1 < args.cut_count && step >= args.cuts[cut + 1].first_step) cut++;
         const uint32_t own = step - args.cuts[cut].first_step, steps = args.cuts[cut].steps;
         group = own / steps;
         left = (group + 1) * steps - own;
         enter();
+    }
+
+    // Of the group of this number among those of all parts.
+    static CRUMB_INLINE uint32_t first_step(const crumb_matmul_args &args, uint32_t number) {
+        uint32_t cut = 0;
+        while (cut + 1 < args.cut_count && number >= args.cuts[cut + 1].first_group) cut++;
+        return args.cuts[cut].first_step + (number - args.cuts[cut].first_group) * args.cuts[cut].steps;
     }
 
     CRUMB_INLINE bool done() const { return step >= end; }

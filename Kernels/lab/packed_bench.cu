@@ -93,11 +93,16 @@ static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream
         crumb_matmul_args wide = {};
         wide.product = args.product, wide.tokens = args.tokens, wide.epsilon = args.epsilon;
         const uint32_t most = CRUMB_MATMUL_WARPS, paired = v.kind == CRUMB_PACKED_SILU;
-        const int blocks = multiprocessors * crumb_matmul_blocks(v.tokens);
+        uint32_t each = crumb_matmul_blocks(v.tokens);
         wide.tiles = std::min(tiles ? tiles : 4, most);
         if (paired) wide.tiles = std::max(2u, wide.tiles & ~1u);
         wide.slices = most / wide.tiles;
-        const uint64_t bytes = crumb_matmul_plan(&wide, v.tokens, blocks, 227 * 1024 / crumb_matmul_blocks(v.tokens) - 1024);
+        wide.whole = tiles == 1 || tiles == 2;
+        uint64_t bytes = 0;
+        for (; each > 0 && bytes == 0; each -= bytes == 0) {
+            bytes = crumb_matmul_plan(&wide, v.tokens, multiprocessors * each, (228 * 1024) / each - 1024);
+        }
+        const int blocks = multiprocessors * each;
         if (!bytes) std::printf("too little shared memory: M %u, %u x %u\n", v.tokens, wide.tiles, wide.slices), std::exit(1);
         wide.partials = partials, wide.arrivals = arrivals;
         launch(

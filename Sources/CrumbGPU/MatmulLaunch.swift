@@ -10,40 +10,78 @@ struct MatmulLaunch {
     /// Without `partials` and `arrivals`.
     let arguments: crumb_matmul_args
 
-    /// Row tiles of a group and slices of a block, the first that fit: on one H200 Llama-2-7B's four products with 16
-    /// tokens took 87 us with 4 row tiles and 110 with 8, with 8 tokens 78 with 4, 81 with 2 and 87 with 8.
-    private static let cuts: [(tiles: UInt32, slices: UInt32)] = [(4, 2), (4, 1), (2, 2), (2, 1)]
+    /// How the rows of a product and their channels are dealt out to blocks.
+    private struct Cut {
+        /// Row tiles of a group, and slices of its channels.
+        let tiles: UInt32
+        let slices: UInt32
+        /// Whether each block has a group of its own; else the steps of all groups are dealt out evenly.
+        let isWhole: Bool
+    }
+    private static let shared: [Cut] = [(4, 2), (4, 1), (2, 2), (2, 1)].map {
+        Cut(tiles: $0.0, slices: $0.1, isWhole: false)
+    }
+    private static let whole: [Cut] = [(1, 8), (2, 4)].map { Cut(tiles: $0.0, slices: $0.1, isWhole: true) }
 
     /// - Parameter tokens: At most 64.
     /// - Returns: nil where gate and up differ in shape, or a block of this card has too little shared memory.
     init?(_ product: crumb_packed_product, tokens: Int, epsilon: Float, on card: DeviceInfo) {
         let width = TokenFamily.matmul.width(for: tokens)
+        let isPaired = product.kind == PackedKind.silu.rawValue
+        let candidates = Self.whole.filter { width <= 16 && !(isPaired && $0.tiles == 1) }
+        let all = candidates.compactMap { Self(product, tokens, width, epsilon, $0, card) }
+        // Products by four warps at once want four row tiles.
+        let cuts = Self.shared.filter { card.capability.major != 9 || width < 32 || $0.tiles == 4 }
+        guard let even = cuts.lazy.compactMap({ Self(product, tokens, width, epsilon, $0, card) }).first else {
+            return nil
+        }
+        self = all.filter { $0.cost < even.cost }.min { $0.cost < $1.cost } ?? even
+    }
+
+    private init?(
+        _ product: crumb_packed_product, _ tokens: Int, _ width: Int, _ epsilon: Float, _ cut: Cut, _ card: DeviceInfo
+    ) {
         var arguments = crumb_matmul_args()
         arguments.product = product
         arguments.tokens = UInt32(tokens)
         arguments.epsilon = epsilon
+        (arguments.tiles, arguments.slices, arguments.whole) = (cut.tiles, cut.slices, cut.isWhole ? 1 : 0)
+        threads = 32 * Int(cut.tiles * cut.slices)
         // Blocks of a multiprocessor share its memory, and each takes 1024 bytes more.
         for each in stride(from: Int(crumb_matmul_blocks(UInt32(width))), to: 0, by: -1) {
-            for cut in Self.cuts {
-                (arguments.tiles, arguments.slices) = (cut.tiles, cut.slices)
-                let blocks = each * card.multiprocessors
-                let limit = (card.sharedBytesPerBlock + 1024) / each - 1024
-                let bytes = crumb_matmul_plan(&arguments, UInt32(width), UInt32(blocks), UInt64(limit))
-                guard bytes > 0 else { continue }
-                (self.blocks, sharedBytes) = (blocks, Int(bytes))
-                threads = 32 * Int(cut.tiles * cut.slices)
-                self.arguments = arguments
-                return
+            let blocks = each * card.multiprocessors
+            let memory = card.sharedBytesPerBlock + 1024
+            let bytes = Int(
+                crumb_matmul_plan(&arguments, UInt32(width), UInt32(blocks), UInt64(memory / each - 1024)))
+            let cuts = [arguments.cuts.0, arguments.cuts.1, arguments.cuts.2].prefix(Int(arguments.cut_count))
+            let groups = cuts.reduce(0) { $0 + Int($1.groups) }
+            guard bytes > 0, !cut.isWhole || groups <= blocks else { continue }
+            self.blocks = blocks
+            // A block that shall be alone takes so much that none of the next launch stands beside it: it would draw
+            // others there, and multiprocessors stay empty.
+            sharedBytes = each == 1 ? max(bytes, memory / 2) : bytes
+            self.arguments = arguments
+            if cut.isWhole {
+                cost = Double(cuts.map(\.steps).max() ?? 0) * (each == 1 ? 1800 : 2600) + 7500
+            } else {
+                let steps = cuts.reduce(0) { $0 + Int($1.steps) * Int($1.groups) }
+                cost = Double(steps) / Double(blocks) * 3300 + 13000
             }
+            return
         }
         return nil
     }
+
+    /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
+    /// groups of one block each and 27,000 in groups that blocks share; 33,000 and 40,000 for 4096 x 11008; 46,000 and
+    /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000.
+    private let cost: Double
 
     /// Floats of `partials` for products with up to `tokens` tokens.
     static func partialCount(tokens: Int, multiprocessors: Int) -> Int {
         TokenFamily.matmul.widths.prefix { $0 <= TokenFamily.matmul.width(for: tokens) }.map { width in
             let blocks = Int(crumb_matmul_blocks(UInt32(width))) * multiprocessors
-            return 2 * blocks * width * Int(CRUMB_TILE_ROWS) * Int(cuts.map(\.tiles).max() ?? 0)
+            return 2 * blocks * width * Int(CRUMB_TILE_ROWS) * Int(shared.map(\.tiles).max() ?? 0)
         }.max() ?? 0
     }
 

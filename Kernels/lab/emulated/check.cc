@@ -12,7 +12,7 @@ struct input_case {
     crumb_packed_shape shape;
     uint32_t pad; // channels of each segment that are padding
     uint32_t blocks, tokens;
-    uint32_t tiles = 0, slices = 0; // of packed_matmul
+    uint32_t tiles = 0, slices = 0, whole = 0; // of packed_matmul
 };
 
 static std::mt19937 generator(5);
@@ -82,7 +82,7 @@ static int report(
         "%s %s N %u S %u P %u F %u outliers %u M %u/%d blocks %u", good ? "ok  " : "FAIL", name, c.shape.rows,
         c.shape.segments, c.shape.segment_channels, c.shape.four_bit_channels, c.shape.outliers_per_tile, c.tokens, m,
         c.blocks);
-    if (c.tiles) std::printf(" of %u x %u", c.tiles, c.slices);
+    if (c.tiles) std::printf(" of %u x %u%s", c.tiles, c.slices, c.whole ? ", whole groups" : "");
     std::printf(": NSE");
     for (double error : errors) std::printf(" %.2e", error);
     std::printf("%s%s\n", fault ? ", " : "", fault ? fault : "");
@@ -252,9 +252,9 @@ template <int width> struct wide_case {
     template <class... Outputs> void launch(Outputs &...outputs) {
         crumb_matmul_args args = {};
         args.product = product, args.tokens = c.tokens, args.epsilon = 1e-5f, args.tiles = c.tiles,
-        args.slices = c.slices;
+        args.slices = c.slices, args.whole = c.whole;
         const uint64_t bytes =
-            crumb_matmul_plan(&args, width, c.blocks, 227 * 1024 / crumb_matmul_blocks(width) - 1024);
+            crumb_matmul_plan(&args, width, c.blocks, 227 * 1024 / (c.whole ? 1 : crumb_matmul_blocks(width)) - 1024);
         if (bytes == 0) emulated_fail("it does not fit");
         uint32_t groups = 0;
         for (uint32_t cut = 0; cut < args.cut_count; cut++) groups += args.cuts[cut].groups;
@@ -392,6 +392,16 @@ template <int width> static int check_all_wide() {
     int failures = 0;
     for (const input_case &c : cases) {
         failures += check_wide_store<width>(c) + check_wide_residual<width>(c) + check_wide_silu<width>(c);
+    }
+    // Groups of a block's own: one for each, several, blocks without any.
+    const input_case whole[] = {
+        {make_shape(101, 2, 736, 224, 3), 9, 9, width, 2, 4, 1}, {make_shape(300, 1, 1024, 384, 4), 0, 2, few, 2, 4, 1},
+        {make_shape(70, 8, 288, 96, 5), 0, 5, few, 1, 8, 1},
+    };
+    for (const input_case &c : whole) {
+        if (width > 16) continue;
+        failures += check_wide_store<width>(c) + check_wide_residual<width>(c);
+        if (c.tiles > 1) failures += check_wide_silu<width>(c);
     }
     return failures;
 }

@@ -337,7 +337,7 @@ typedef struct {
 } crumb_matmul_cut;
 
 // What packed_matmul_mM takes. crumb_matmul_plan() fills in the cuts and of the product block_units and long_blocks:
-// steps of a block, and how many blocks have one more.
+// steps (whole groups) of a block, and how many blocks have one more.
 typedef struct {
     crumb_packed_product product;
     crumb_matmul_cut cuts[3];
@@ -345,6 +345,7 @@ typedef struct {
     uint32_t tokens; // M
     float epsilon;
     uint32_t tiles, slices; // of a block: row tiles of a group, slices
+    uint32_t whole;         // whether blocks have whole groups, and none is shared
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
     CRUMB_DEVICE(float) partials;
@@ -459,7 +460,8 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_input_bytes(uint32_t tokens) 
     return tokens * CRUMB_MATMUL_CHANNELS * 2;
 }
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_slot_bytes(uint32_t tokens, uint32_t tiles) {
-    return (crumb_matmul_input_bytes(tokens) + tiles * CRUMB_MATMUL_TILE_BYTES + 1023) / 1024 * 1024;
+    const uint32_t multiple = tokens >= 32 ? 1024 : 128; // as `wgmma` has it
+    return (crumb_matmul_input_bytes(tokens) + tiles * CRUMB_MATMUL_TILE_BYTES + multiple - 1) / multiple * multiple;
 }
 // From one token's sums to the next one's in shared memory, numbers: neighbours' rows lie in different banks.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_stride(uint32_t tiles) { return CRUMB_TILE_ROWS * tiles + 4; }
@@ -469,7 +471,7 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
 }
 
 // Fills in what a launch of packed_matmul_mM on `blocks` blocks of 32 x args->tiles x args->slices threads needs; the
-// caller chooses those two. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where that is too
+// caller chooses those two, and args->whole. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where that is too
 // little, or where gate and up differ in shape. `tokens` is the kernel's M.
 static inline uint64_t crumb_matmul_plan(
     crumb_matmul_args *args, uint32_t tokens, uint32_t blocks, uint64_t shared_limit) {
@@ -505,8 +507,10 @@ static inline uint64_t crumb_matmul_plan(
         cut->first_group = p == 0 ? 0 : args->cuts[p - 1].first_group + args->cuts[p - 1].groups;
         steps += cut->steps * cut->groups;
     }
-    product->block_units = steps / blocks;
-    product->long_blocks = steps % blocks;
+    const crumb_matmul_cut *last = args->cuts + args->cut_count - 1;
+    const uint32_t units = args->whole ? last->first_group + last->groups : steps;
+    product->block_units = units / blocks;
+    product->long_blocks = units % blocks;
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
     const uint64_t stage = (uint64_t)slices * crumb_matmul_slot_bytes(tokens, tiles);
     const uint64_t bytes = head + crumb_matmul_stages(tokens) * stage;
