@@ -146,19 +146,24 @@ template <int octets> struct matmul_group {
         const crumb_packed_part &part = product.parts[cut];
 #pragma unroll 1
         for (uint32_t first = threadIdx.x / own_rows; first < octets; first += together * step) {
-            float v[together][8];
+            // The stream's values, or up's products.
+            float v[together][8], others[together][8];
+#pragma unroll
+            for (int k = 0; k < together; k++) {
+                if (!residual || row >= part.shape.rows || first + k * step >= octets) break;
+                packed_stream(product, first + k * step, args.tokens, row, others[k]);
+            }
             sum(first, step, own, v);
-            float up[together][8];
-            if (paired) sum(first, step, own_rows + own, up);
+            if (paired) sum(first, step, own_rows + own, others);
 #pragma unroll
             for (int k = 0; k < together; k++) {
                 const uint32_t octet = first + k * step;
                 if (octet >= octets) break;
                 if (row < part.shape.rows) {
                     if (paired) {
-                        packed_silu(product, octet, args.tokens, row, v[k], up[k]);
+                        packed_silu(product, octet, args.tokens, row, v[k], others[k]);
                     } else if (residual) {
-                        packed_residual(product, part, octet, args.tokens, row, v[k]);
+                        packed_residual(product, part, octet, args.tokens, row, others[k], v[k]);
                     } else {
                         packed_store(product, part, octet, args.tokens, row, v[k]);
                     }
@@ -168,16 +173,30 @@ template <int octets> struct matmul_group {
         }
     }
 
-    // A warp has 32 rows of the same tokens.
+    // A warp has 32 rows of the same tokens. Each lane keeps half of its tokens, three times, and adds the other half of a
+    // lane that keeps that one.
     CRUMB_INLINE void write_squares(uint32_t octet, uint32_t row, const float (&v)[8]) const {
+        const uint32_t lane = threadIdx.x % 32;
         const bool counts = row < args.product.parts[cut].shape.rows;
+        float squares[8];
 #pragma unroll
-        for (int e = 0; e < 8; e++) {
-            const float squares = warp_reduce(counts ? v[e] * v[e] : 0, Sum());
-            const uint32_t token = 8 * octet + e;
-            if (threadIdx.x % 32 == 0 && counts && token < args.tokens) {
-                __stcg(args.product.next_squares + row / CRUMB_TILE_ROWS * args.tokens + token, squares);
+        for (int e = 0; e < 8; e++) squares[e] = counts ? v[e] * v[e] : 0;
+        uint32_t token = 8 * octet;
+#pragma unroll
+        for (int kept = 4; kept > 0; kept /= 2) {
+            const bool upper = lane & 4 * kept;
+            token += upper ? kept : 0;
+#pragma unroll
+            for (int e = 0; e < kept; e++) {
+                const float given = upper ? squares[e] : squares[e + kept];
+                squares[e] = (upper ? squares[e + kept] : squares[e]) + __shfl_xor_sync(~0u, given, 4 * kept);
             }
+        }
+        squares[0] += __shfl_xor_sync(~0u, squares[0], 2);
+        squares[0] += __shfl_xor_sync(~0u, squares[0], 1);
+        const uint32_t tile = row / CRUMB_TILE_ROWS;
+        if (lane % 4 == 0 && token < args.tokens && tile < args.product.parts[cut].shape.row_tiles) {
+            __stcg(args.product.next_squares + tile * args.tokens + token, squares[0]);
         }
     }
 };

@@ -65,17 +65,25 @@ CRUMB_INLINE void packed_store(
     }
 }
 
-// v becomes the new values of the stream, 0 of tokens that do not count.
-CRUMB_INLINE void packed_residual(
-    const crumb_packed_product &product, const crumb_packed_part &part, uint32_t octet, uint32_t tokens, uint32_t row,
-    float (&v)[8]) {
-    const float bias = part.bias ? part.bias[row] : 0;
-    float *stream = static_cast<float *>(product.output) + row;
+// The stream's values as they were, 0 of tokens that do not count.
+CRUMB_INLINE void packed_stream(
+    const crumb_packed_product &product, uint32_t octet, uint32_t tokens, uint32_t row, float (&before)[8]) {
+    const float *stream = static_cast<const float *>(product.output) + row;
 #pragma unroll
     for (int k = 0; k < 8; k++) {
         const uint32_t token = 8 * octet + k;
-        v[k] = token < tokens ? v[k] + bias + __ldcg(stream + static_cast<size_t>(token) * product.output_stride) : 0;
+        before[k] = token < tokens ? __ldcg(stream + static_cast<size_t>(token) * product.output_stride) : 0;
     }
+}
+
+// v becomes the new values of the stream, 0 of tokens that do not count.
+CRUMB_INLINE void packed_residual(
+    const crumb_packed_product &product, const crumb_packed_part &part, uint32_t octet, uint32_t tokens, uint32_t row,
+    const float (&before)[8], float (&v)[8]) {
+    const float bias = part.bias ? part.bias[row] : 0;
+    float *stream = static_cast<float *>(product.output) + row;
+#pragma unroll
+    for (int k = 0; k < 8; k++) v[k] = 8 * octet + k < tokens ? v[k] + bias + before[k] : 0;
 #pragma unroll
     for (int k = 0; k < 8; k++) {
         const uint32_t token = 8 * octet + k;

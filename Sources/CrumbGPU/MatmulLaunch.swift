@@ -47,8 +47,9 @@ struct MatmulLaunch {
         arguments.epsilon = epsilon
         (arguments.tiles, arguments.slices, arguments.whole) = (cut.tiles, cut.slices, cut.isWhole ? 1 : 0)
         threads = 32 * Int(cut.tiles * cut.slices)
-        // Blocks of a multiprocessor share its memory, and each takes 1024 bytes more.
-        for each in stride(from: Int(crumb_matmul_blocks(UInt32(width))), to: 0, by: -1) {
+        // Blocks of a multiprocessor share its memory, and each takes 1024 bytes more. Whole groups are best alone.
+        let most = Int(crumb_matmul_blocks(UInt32(width)))
+        for each in cut.isWhole ? Array(1...most) : (1...most).reversed() {
             let blocks = each * card.multiprocessors
             let memory = card.sharedBytesPerBlock + 1024
             let bytes = Int(

@@ -467,12 +467,13 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_slot_bytes(uint32_t tokens, u
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_stride(uint32_t tiles) { return CRUMB_TILE_ROWS * tiles + 4; }
 // Of everything before the chunks: the arguments, two decisions, the norm's factors, sums of the slices.
 static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, uint32_t tiles, uint32_t slices) {
-    return ((uint32_t)sizeof(crumb_matmul_args) + 8 + 4 * tokens * (slices * crumb_matmul_stride(tiles) + 1) + 1023) / 1024 * 1024;
+    return ((uint32_t)sizeof(crumb_matmul_args) + 8 + 4 * tokens * (slices * crumb_matmul_stride(tiles) + 1) + 1023)
+        / 1024 * 1024;
 }
 
 // Fills in what a launch of packed_matmul_mM on `blocks` blocks of 32 x args->tiles x args->slices threads needs; the
-// caller chooses those two, and args->whole. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where that is too
-// little, or where gate and up differ in shape. `tokens` is the kernel's M.
+// caller chooses those two, and args->whole. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where
+// that is too little, or where gate and up differ in shape. `tokens` is the kernel's M.
 static inline uint64_t crumb_matmul_plan(
     crumb_matmul_args *args, uint32_t tokens, uint32_t blocks, uint64_t shared_limit) {
     crumb_packed_product *product = &args->product;
