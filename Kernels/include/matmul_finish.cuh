@@ -13,8 +13,19 @@ CRUMB_INLINE void matmul_norm(const crumb_matmul_args &args, const matmul_memory
     const uint32_t count = product.squares ? product.square_count : 0;
     float sum = 0;
     if (token < args.tokens) {
-#pragma unroll 8
-        for (uint32_t i = row; i < count; i += rows) sum += __ldcg(product.squares + i * args.tokens + token);
+        // Two rounds for an H200's 132 blocks and 64 tokens, one for fewer tokens.
+        constexpr int together = 17;
+#pragma unroll 1
+        for (uint32_t first = row; first < count; first += together * rows) {
+            float squares[together];
+#pragma unroll
+            for (int k = 0; k < together; k++) {
+                const uint32_t i = first + k * rows;
+                squares[k] = i < count ? __ldcg(product.squares + i * args.tokens + token) : 0;
+            }
+#pragma unroll
+            for (int k = 0; k < together; k++) sum += squares[k];
+        }
     }
     memory.sums[threadIdx.x] = sum;
     __syncthreads();
