@@ -1,10 +1,10 @@
-// y = W x for packed matrices and 2 to 64 tokens: the products of decode steps of several sequences.
+// y = W x for packed matrices and 5 to 64 tokens: the products of decode steps of several sequences.
 //
 // Grid: as many blocks as fit. Block: args.slices x args.tiles warps; those of a slice share the activations of its
 // chunks. Chunks go round a few places of each slice, filled by asynchronous copies, one barrier of the slice for each. A
 // warp turns the codes of its row tile into fp16 fragments in registers, once for all tokens. Blocks that share a group of
-// rows leave their sums in memory; the last one adds them in order (the same bits from run to run). Dynamic shared memory:
-// as crumb_matmul_plan() says.
+// rows leave their sums in memory; the last one adds them in order (the same bits from run to run); where args.whole is
+// set there are none. Dynamic shared memory: as crumb_matmul_plan() says.
 // Bytes: the records once; the activations of all tokens once for each group of rows, from the second-level cache. The
 // first codes are requested before the previous kernel is waited for.
 #include "include/matmul_copies.cuh"
@@ -74,8 +74,8 @@ template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &g
         packed_matmul<M / 8>(args); \
     }
 
-// With 16 and 64 tokens the compiler spills up to 44 bytes for sm_100 and sm_120, whose registers go less far.
-// check: hot packed_matmul_m8 packed_matmul_m32
+// With 64 tokens the compiler spills up to 208 bytes for sm_100 and sm_120, whose registers go less far.
+// check: hot packed_matmul_m8 packed_matmul_m16 packed_matmul_m32
 // check: async packed_matmul_*
 // Blocks of a multiprocessor as crumb_matmul_blocks() says.
 CRUMB_PACKED_MATMUL_KERNEL(8, 2)

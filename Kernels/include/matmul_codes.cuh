@@ -95,7 +95,8 @@ template <int octets> struct matmul_sums {
     }
 };
 
-// Two products for each 16 rows and 8 tokens: pairs 4 h ... 4 h + 3 of the rows' words. `rows_at`: the address of their 32 rows of activations.
+// Two products for each 16 rows and 8 tokens: pairs 4 h ... 4 h + 3 of the rows' words. `rows_at`: the address of their 32
+// rows of activations.
 template <int bits, int octets>
 CRUMB_INLINE void matmul_half(
     matmul_sums<octets> &sums, const matmul_row<bits> (&rows)[4], const uint32_t (&words)[4], int h, uint32_t rows_at) {

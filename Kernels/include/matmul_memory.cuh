@@ -4,9 +4,10 @@
 #include "matmul_work.cuh"
 #include "mma.cuh"
 
-// Brings the launch's arguments into shared memory, by all threads; __syncthreads before they are used. Constant memory,
-// where they come from, is fetched a line at a time as they are used, 2000 to 3000 cycles each on a busy card.
+// Brings the launch's arguments into shared memory, by all threads. There they take no registers: what is derived from
+// constant memory is kept, and with 64 tokens 24 bytes would be spilled.
 CRUMB_INLINE const crumb_matmul_args &matmul_arguments(const crumb_matmul_args &given) {
+    // As packed_shared.cuh has it: a block has one such array.
     extern __shared__ __align__(1024) uint8_t packed_memory[];
     const uint32_t *from = reinterpret_cast<const uint32_t *>(&given);
 #ifdef __CUDA_ARCH__
@@ -29,7 +30,6 @@ template <int octets> struct matmul_memory {
     uint32_t slot_bytes;
 
     CRUMB_INLINE matmul_memory(const crumb_matmul_args &args, uint32_t slice) {
-        // As packed_shared.cuh has it: a block has one such array.
         extern __shared__ __align__(1024) uint8_t packed_memory[];
         decision = reinterpret_cast<uint32_t *>(packed_memory + sizeof args);
         factors = reinterpret_cast<float *>(decision + 2);
@@ -39,8 +39,8 @@ template <int octets> struct matmul_memory {
             + slice * crumb_matmul_stages(tokens) * slot_bytes;
     }
     // Where 8 tokens of row `row` of a chunk's activations stand in them, bytes: [128][tokens], exchanged within 128 bytes so
-    // that neither copies nor fragments of 8 rows meet a bank of shared memory twice. As `wgmma` has it: a row is as long as its
-    // pattern of 16 (not exchanged), 32, 64 or 128 bytes.
+    // that neither copies nor fragments of 8 rows meet a bank of shared memory twice. As `wgmma` has it: a row is as long
+    // as its pattern of 16 (not exchanged), 32, 64 or 128 bytes.
     static CRUMB_INLINE uint32_t exchanged(uint32_t row, uint32_t octet) {
         const uint32_t at = (row * octets + octet) * 16;
         return at ^ (at >> 7 & (octets - 1)) << 4;

@@ -2,7 +2,7 @@
 //
 // Each warp has 16 rows of A, 64 x 16, and of C, 64 x 8 octets, in the lanes' places of mma.cuh. B is 16 rows of 8 octets
 // halves, row after row, its pieces of 16 bytes exchanged as matmul_memory::exchanged() has it; it starts at a multiple of
-// 16 rows. Products go on while the warps do; source of layouts: PTX ISA 9.0, "Asynchronous Warpgroup Level Matrix
+// 16 rows. Products go on while the warps do. Source of the layouts: PTX ISA, "Asynchronous Warpgroup Level Matrix
 // Instructions".
 #pragma once
 
@@ -22,24 +22,27 @@ template <int pending> CRUMB_INLINE void warpgroup_wait() {
 }
 
 template <int octets> CRUMB_INLINE uint64_t warpgroup_operand(uint32_t address) {
-    // Exchanged within 8 rows: not at all, or in patterns of 32, 64, 128 bytes.
-    constexpr uint64_t pattern = octets == 1 ? 0 : octets == 2 ? 3 : octets == 4 ? 2 : 1;
-    // From 8 rows to the next 8; which of the two fields that is depends on the pattern, and the other does not count.
+    // Exchanged within 8 rows, in patterns of 64 or 128 bytes.
+    constexpr uint64_t pattern = octets == 4 ? 2 : 1;
+    // From 8 rows to the next 8, in 16 bytes; the other distance does not count, as a pattern is as wide as B.
     constexpr uint64_t stride = 8 * octets;
     return pattern << 62 | stride << 32 | stride << 16 | (address & 0x3FFFF) >> 4;
 }
 
 #define CRUMB_FOUR(c) "+f"((c)[0]), "+f"((c)[1]), "+f"((c)[2]), "+f"((c)[3])
 CRUMB_INLINE void warpgroup_mma(float (&c)[4][4], const uint32_t (&a)[4], uint64_t b) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, "
-                 "{%16,%17,%18,%19}, %20, 1, 1, 1, 1;"
+    asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+                 "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, 1, 1, 1, 1;"
                  : CRUMB_FOUR(c[0]), CRUMB_FOUR(c[1]), CRUMB_FOUR(c[2]), CRUMB_FOUR(c[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 CRUMB_INLINE void warpgroup_mma(float (&c)[8][4], const uint32_t (&a)[4], uint64_t b) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 {%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+                 "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+                 "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
                  "{%32,%33,%34,%35}, %36, 1, 1, 1, 1;"
-                 : CRUMB_FOUR(c[0]), CRUMB_FOUR(c[1]), CRUMB_FOUR(c[2]), CRUMB_FOUR(c[3]), CRUMB_FOUR(c[4]), CRUMB_FOUR(c[5]), CRUMB_FOUR(c[6]), CRUMB_FOUR(c[7])
+                 : CRUMB_FOUR(c[0]), CRUMB_FOUR(c[1]), CRUMB_FOUR(c[2]), CRUMB_FOUR(c[3]),
+                   CRUMB_FOUR(c[4]), CRUMB_FOUR(c[5]), CRUMB_FOUR(c[6]), CRUMB_FOUR(c[7])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
 }
 #undef CRUMB_FOUR

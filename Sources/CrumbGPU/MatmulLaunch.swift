@@ -9,6 +9,10 @@ struct MatmulLaunch {
     let sharedBytes: Int
     /// Without `partials` and `arrivals`.
     let arguments: crumb_matmul_args
+    /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
+    /// groups of one block each and 27,000 in groups that blocks share; 33,000 and 40,000 for 4096 x 11008; 46,000 and
+    /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000.
+    private let cost: Double
 
     /// How the rows of a product and their channels are dealt out to blocks.
     private struct Cut {
@@ -28,14 +32,15 @@ struct MatmulLaunch {
     init?(_ product: crumb_packed_product, tokens: Int, epsilon: Float, on card: DeviceInfo) {
         let width = TokenFamily.matmul.width(for: tokens)
         let isPaired = product.kind == PackedKind.silu.rawValue
-        let candidates = Self.whole.filter { width <= 16 && !(isPaired && $0.tiles == 1) }
-        let all = candidates.compactMap { Self(product, tokens, width, epsilon, $0, card) }
+        // With more tokens a row tile's activations are many times its codes.
+        let whole = Self.whole.filter { width <= 16 && !(isPaired && $0.tiles == 1) }
+            .compactMap { Self(product, tokens, width, epsilon, $0, card) }
         // Products by four warps at once want four row tiles.
         let cuts = Self.shared.filter { card.capability.major != 9 || width < 32 || $0.tiles == 4 }
         guard let even = cuts.lazy.compactMap({ Self(product, tokens, width, epsilon, $0, card) }).first else {
             return nil
         }
-        self = all.filter { $0.cost < even.cost }.min { $0.cost < $1.cost } ?? even
+        self = (whole + [even]).min { $0.cost < $1.cost } ?? even
     }
 
     private init?(
@@ -72,11 +77,6 @@ struct MatmulLaunch {
         }
         return nil
     }
-
-    /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
-    /// groups of one block each and 27,000 in groups that blocks share; 33,000 and 40,000 for 4096 x 11008; 46,000 and
-    /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000.
-    private let cost: Double
 
     /// Floats of `partials` for products with up to `tokens` tokens.
     static func partialCount(tokens: Int, multiprocessors: Int) -> Int {
