@@ -1,14 +1,14 @@
-import CrumbABI
-import CrumbCUDA
+package import CrumbABI
+package import CrumbCUDA
 import CrumbPacked
 
 /// Grid, block, shared memory and the last arguments of packed_matmul_mM.
-struct MatmulLaunch {
-    let blocks: Int
-    let threads: Int
-    let sharedBytes: Int
+package struct MatmulLaunch {
+    package let blocks: Int
+    package let threads: Int
+    package let sharedBytes: Int
     /// Without `partials` and `arrivals`.
-    let arguments: crumb_matmul_args
+    package let arguments: crumb_matmul_args
     /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
     /// groups of one block each and 27,000 in groups that blocks share; 33,000 and 40,000 for 4096 x 11008; 46,000 and
     /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000.
@@ -29,7 +29,7 @@ struct MatmulLaunch {
 
     /// - Parameter tokens: At most 64.
     /// - Returns: nil where gate and up differ in shape, or a block of this card has too little shared memory.
-    init?(_ product: crumb_packed_product, tokens: Int, epsilon: Float, on card: DeviceInfo) {
+    package init?(_ product: crumb_packed_product, tokens: Int, epsilon: Float, on card: DeviceInfo) {
         let width = TokenFamily.matmul.width(for: tokens)
         let isPaired = product.kind == PackedKind.silu.rawValue
         // With more tokens a row tile's activations are many times its codes.

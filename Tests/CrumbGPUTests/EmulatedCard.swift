@@ -29,6 +29,7 @@ enum EmulatedCard {
 
     struct State {
         var capability: (Int32, Int32) = (9, 0)
+        var multiprocessors: Int32 = 5
         var freeBytes = 8 << 30
         var l2Bytes: Int32 = 1_000_000
         /// Between any two events.
@@ -147,7 +148,8 @@ enum EmulatedCard {
                 { target, attribute, _ in
                     let capability = EmulatedCard.state.capability
                     let values: [Int32: Int32] = [
-                        16: 5, 38: EmulatedCard.state.l2Bytes, 75: capability.0, 76: capability.1, 97: 232_448,
+                        16: EmulatedCard.state.multiprocessors, 38: EmulatedCard.state.l2Bytes, 75: capability.0,
+                        76: capability.1, 97: 232_448,
                     ]
                     target?.pointee = values[attribute] ?? 1_000_000
                     return 0
