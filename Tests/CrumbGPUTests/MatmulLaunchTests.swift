@@ -7,41 +7,38 @@ import Testing
 extension EmulatedCardTests {
     @Suite struct MatmulLaunchTests {
         /// A product of Llama-2-7B's layers.
-        struct Case: CustomTestStringConvertible {
-            let kind: UInt32
+        struct Product: Sendable, CustomTestStringConvertible {
+            let kind: Int
             let parts: Int
             let rows: Int
             let columns: Int
             let segments: Int
             let fourBitChannels: Int
-            let tokens: Int
-            let tiles: UInt32
-            let isWhole: Bool
 
-            var testDescription: String { "\(parts) x \(rows) x \(columns), \(tokens) tokens" }
+            static let queryKeyValue = Product(
+                kind: Int(CRUMB_PACKED_STORE), parts: 3, rows: 4096, columns: 4096, segments: 1, fourBitChannels: 1408)
+            static let attentionOutput = Product(
+                kind: Int(CRUMB_PACKED_RESIDUAL), parts: 1, rows: 4096, columns: 4096, segments: 8,
+                fourBitChannels: 192)
+            static let gateUp = Product(
+                kind: Int(CRUMB_PACKED_SILU), parts: 2, rows: 11008, columns: 4096, segments: 1, fourBitChannels: 1408)
+            static let down = Product(
+                kind: Int(CRUMB_PACKED_RESIDUAL), parts: 1, rows: 4096, columns: 11008, segments: 8,
+                fourBitChannels: 480)
+
+            var testDescription: String { "\(parts) x \(rows) x \(columns)" }
         }
 
         @Test(arguments: [
-            Case(
-                kind: UInt32(CRUMB_PACKED_RESIDUAL), parts: 1, rows: 4096, columns: 4096, segments: 8,
-                fourBitChannels: 192, tokens: 16, tiles: 1, isWhole: true),
-            Case(
-                kind: UInt32(CRUMB_PACKED_RESIDUAL), parts: 1, rows: 4096, columns: 11008, segments: 8,
-                fourBitChannels: 480, tokens: 8, tiles: 1, isWhole: true),
-            Case(
-                kind: UInt32(CRUMB_PACKED_STORE), parts: 3, rows: 4096, columns: 4096, segments: 1,
-                fourBitChannels: 1408, tokens: 16, tiles: 4, isWhole: false),
-            Case(
-                kind: UInt32(CRUMB_PACKED_SILU), parts: 2, rows: 11008, columns: 4096, segments: 1,
-                fourBitChannels: 1408, tokens: 8, tiles: 4, isWhole: false),
-            Case(
-                kind: UInt32(CRUMB_PACKED_RESIDUAL), parts: 1, rows: 4096, columns: 4096, segments: 8,
-                fourBitChannels: 192, tokens: 64, tiles: 4, isWhole: false),
+            (Product.attentionOutput, 16, UInt32(1), true), (.down, 8, 1, true), (.queryKeyValue, 16, 4, false),
+            (.gateUp, 8, 4, false), (.attentionOutput, 64, 4, false),
         ])
-        func `groups are whole where one round of blocks takes them all`(_ test: Case) throws {
+        func `groups are whole where one round of blocks takes them all`(
+            _ test: Product, tokens: Int, tiles: UInt32, isWhole: Bool
+        ) throws {
             let card = try EmulatedCard.device { $0.multiprocessors = 132 }.info
             var product = crumb_packed_product()
-            product.kind = test.kind
+            product.kind = UInt32(test.kind)
             product.part_count = UInt32(test.parts)
             var part = crumb_packed_part()
             part.shape = try #require(
@@ -49,14 +46,14 @@ extension EmulatedCardTests {
                     rows: test.rows, columns: test.columns, segments: test.segments,
                     fourBitChannels: test.fourBitChannels, outliersPerTile: 4))
             product.parts = (part, part, part)
-            let launch = try #require(MatmulLaunch(product, tokens: test.tokens, epsilon: 0, on: card))
-            #expect(launch.arguments.tiles == test.tiles && (launch.arguments.whole != 0) == test.isWhole)
+            let launch = try #require(MatmulLaunch(product, tokens: tokens, epsilon: 0, on: card))
+            #expect(launch.arguments.tiles == tiles && (launch.arguments.whole != 0) == isWhole)
             #expect(launch.blocks % 132 == 0 && launch.threads == 256)
             let each = launch.blocks / 132
             let memory = card.sharedBytesPerBlock + 1024
             #expect(each * (launch.sharedBytes + 1024) <= memory)
             // One that shall be alone leaves no room for another.
-            #expect(!test.isWhole || each == 2 || 2 * (launch.sharedBytes + 1024) > memory)
+            #expect(!isWhole || each == 2 || 2 * (launch.sharedBytes + 1024) > memory)
         }
     }
 }

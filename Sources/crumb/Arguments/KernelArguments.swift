@@ -56,11 +56,9 @@ struct ResultArguments: ParsableArguments {
     /// The file, looked at before the work; nil where none is wanted.
     func file(columns: [String]) throws -> ResultsFile? { try csv.map { try ResultsFile($0, columns: columns) } }
 
-    /// - Parameter release: NVIDIA's own number of the driver; nil where it is unknown.
-    func measured(on card: Card, release: String?) -> MeasuredOn {
-        let info = card.device.info
-        return MeasuredOn(
-            date: currentDate(), commit: commit ?? SourceCommit.ofProgram ?? "", card: info.name,
-            driver: release ?? "CUDA \(info.driverVersion)")
+    func measured(on card: MeasuredCard) -> MeasuredOn {
+        MeasuredOn(
+            date: currentDate(), commit: commit ?? SourceCommit.ofProgram ?? "", card: card.name,
+            driver: card.release ?? "CUDA \(card.info.driverVersion)")
     }
 }

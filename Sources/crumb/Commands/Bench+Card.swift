@@ -33,13 +33,14 @@ extension Bench {
             next, fraction in
             console.show(Console.Progress(label: next, fraction: 0.1 + 0.9 * fraction))
         }
+        let measured = MeasuredCard(info: device.info, release: library?.driverRelease)
         try file?.append(
             benchmark.records(
-                results.measured(on: card, release: library?.driverRelease), shape: shape.rawValue,
+                results.measured(on: measured), shape: shape.rawValue,
                 weights: weights.rawValue, context: options.context, readBytesPerSecond: bandwidth))
         return ShapeReport(
-            shape: shape, weights: weights, context: options.context, runs: runCount, card: device.info,
-            release: library?.driverRelease, benchmark: benchmark, readBytesPerSecond: bandwidth
+            shape: shape, weights: weights, context: options.context, runs: runCount, card: measured,
+            benchmark: benchmark, readBytesPerSecond: bandwidth
         ).outcome
     }
 
@@ -59,11 +60,10 @@ extension Bench {
             next, fraction in
             console.show(Console.Progress(label: next, fraction: 0.05 + 0.95 * fraction))
         }
-        let release = (try? NVML.load())?.driverRelease
-        try file?.append(
-            benchmark.records(results.measured(on: card, release: release), shape: shape.rawValue))
+        let measured = MeasuredCard(info: card.device.info, release: (try? NVML.load())?.driverRelease)
+        try file?.append(benchmark.records(results.measured(on: measured), shape: shape.rawValue))
         return KernelReport(
-            shape: shape, card: card.device.info, release: release, runs: runCount, benchmark: benchmark
+            shape: shape, card: measured, runs: runCount, benchmark: benchmark
         ).outcome
     }
 
@@ -83,11 +83,10 @@ extension Bench {
         ) { next, fraction in
             console.show(Console.Progress(label: next, fraction: 0.05 + 0.95 * fraction))
         }
-        let release = (try? NVML.load())?.driverRelease
-        try file?.append(
-            benchmark.records(results.measured(on: card, release: release), shape: shape.rawValue))
+        let measured = MeasuredCard(info: card.device.info, release: (try? NVML.load())?.driverRelease)
+        try file?.append(benchmark.records(results.measured(on: measured), shape: shape.rawValue))
         return AblationReport(
-            shape: shape, card: card.device.info, release: release, runs: runCount, benchmark: benchmark
+            shape: shape, card: measured, runs: runCount, benchmark: benchmark
         ).outcome
     }
 }

@@ -1,4 +1,3 @@
-import CrumbCUDA
 import CrumbEval
 import CrumbGPU
 import CrumbJSON
@@ -7,9 +6,7 @@ import CrumbReport
 /// What `crumb bench --kernels --ablation` found, for people and for programs.
 struct AblationReport {
     let shape: ModelShape
-    let card: DeviceInfo
-    /// NVIDIA's own number of the driver; nil where NVML is missing.
-    let release: String?
+    let card: MeasuredCard
     let runs: Int
     let benchmark: AblationBenchmark
 
@@ -24,46 +21,39 @@ struct AblationReport {
         for result in benchmark.results {
             table.append([
                 result.full.kernel, result.full.path, result.full.m.map { "\($0)" } ?? "",
-                microseconds(result.full), microseconds(result.withoutOutliers),
-                result.outlierCost.map { Figures.percent($0) } ?? "", microseconds(result.synchronous),
+                result.full.microseconds, result.withoutOutliers.microseconds,
+                result.outlierCost.map { Figures.percent($0) } ?? "", result.synchronous?.microseconds ?? "",
                 result.asynchronousGain.map { Figures.decimal($0, places: 2) + " x" } ?? "",
             ])
         }
-        let driver = release.map { "driver \($0), " } ?? ""
         return table.markdown() + "\n"
             + """
-            \(shape.rawValue) on \(benchmark.device), \(driver)CUDA \(card.driverVersion), kernels \(benchmark.image), \
+            \(shape.rawValue) on \(benchmark.device), \(card.driver), kernels \(benchmark.image), \
             \(benchmark.path). Medians of \(runs) runs. Synchronous: a block asks for one piece of a record only when \
             the one before it has arrived; packed_product, up to M = 4, can be run so.
 
             """
     }
 
-    private func microseconds(_ timing: KernelTiming?) -> String {
-        timing.map { Figures.decimal($0.seconds * 1e6, places: 2) } ?? ""
-    }
-
     private var json: JSONObject {
-        [
-            "results": .array(benchmark.results.map(entry)), "shape": .string(shape.rawValue),
-            "runs": JSONValue(runs), "device": .string(benchmark.device), "card": .string(card.name),
-            "image": .string(benchmark.image), "backend": .string(benchmark.path),
-            "cuda": .string("\(card.driverVersion)"), "driver": release.map { .string($0) } ?? .null,
-        ]
+        JSONObject(
+            [
+                ("results", .array(benchmark.results.map(entry))), ("shape", .string(shape.rawValue)),
+                ("runs", JSONValue(runs)), ("device", .string(benchmark.device)), ("card", .string(card.name)),
+                ("image", .string(benchmark.image)), ("backend", .string(benchmark.path)),
+            ] + card.driverFields)
     }
 
     private func entry(_ result: AblationBenchmark.Result) -> JSONValue {
-        let (full, plain) = (result.full, result.withoutOutliers)
-        return [
-            "kernel": .string(full.kernel), "path": .string(full.path),
-            "m": full.m.map { JSONValue($0) } ?? .null, "n": full.n.map { JSONValue($0) } ?? .null,
-            "k": full.k.map { JSONValue($0) } ?? .null, "microseconds": JSONValue(full.seconds * 1e6),
-            "bytes": full.bytes.map { JSONValue($0) } ?? .null,
-            "microsecondsWithoutOutliers": JSONValue(plain.seconds * 1e6),
-            "bytesWithoutOutliers": plain.bytes.map { JSONValue($0) } ?? .null,
-            "outlierCost": result.outlierCost.map { JSONValue($0) } ?? .null,
-            "synchronousMicroseconds": result.synchronous.map { JSONValue($0.seconds * 1e6) } ?? .null,
-            "asynchronousGain": result.asynchronousGain.map { JSONValue($0) } ?? .null,
-        ]
+        let plain = result.withoutOutliers
+        return .object(
+            JSONObject(
+                result.full.fields + [
+                    ("microsecondsWithoutOutliers", JSONValue(plain.seconds * 1e6)),
+                    ("bytesWithoutOutliers", plain.bytes.map { JSONValue($0) } ?? .null),
+                    ("outlierCost", result.outlierCost.map { JSONValue($0) } ?? .null),
+                    ("synchronousMicroseconds", result.synchronous.map { JSONValue($0.seconds * 1e6) } ?? .null),
+                    ("asynchronousGain", result.asynchronousGain.map { JSONValue($0) } ?? .null),
+                ]))
     }
 }

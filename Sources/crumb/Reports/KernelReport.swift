@@ -1,4 +1,3 @@
-import CrumbCUDA
 import CrumbEval
 import CrumbGPU
 import CrumbJSON
@@ -7,9 +6,7 @@ import CrumbReport
 /// What `crumb bench --kernels` found, for people and for programs.
 struct KernelReport {
     let shape: ModelShape
-    let card: DeviceInfo
-    /// NVIDIA's own number of the driver; nil where NVML is missing.
-    let release: String?
+    let card: MeasuredCard
     let runs: Int
     let benchmark: KernelBenchmark
 
@@ -23,7 +20,7 @@ struct KernelReport {
         for timing in benchmark.timings {
             table.append([
                 timing.kernel, timing.path, timing.m.map { "\($0)" } ?? "", timing.n.map { "\($0)" } ?? "",
-                timing.k.map { "\($0)" } ?? "", Figures.decimal(timing.seconds * 1e6, places: 2),
+                timing.k.map { "\($0)" } ?? "", timing.microseconds,
                 timing.bytes.map { Figures.decimal(Double($0) / 1e6, places: 2) } ?? "",
                 timing.bytesPerSecond.map { Figures.decimal($0 / 1e9, places: 1) } ?? "",
                 benchmark.share(of: timing).map { Figures.percent($0) } ?? "",
@@ -32,37 +29,35 @@ struct KernelReport {
             ])
         }
         let read = Figures.decimal(benchmark.readBytesPerSecond / 1e9, places: 1)
-        let driver = release.map { "driver \($0), " } ?? ""
         let library = benchmark.hasLibrary ? "" : " cuBLAS cannot be loaded, so its column is empty."
         return table.markdown() + "\n"
             + """
-            \(shape.rawValue) on \(benchmark.device), \(driver)CUDA \(card.driverVersion), kernels \(benchmark.image), \
+            \(shape.rawValue) on \(benchmark.device), \(card.driver), kernels \(benchmark.image), \
             \(benchmark.path). Medians of \(runs) runs. This card reads \(read) GB/s from memory at most.\(library)
 
             """
     }
 
     private var json: JSONObject {
-        [
-            "results": .array(benchmark.timings.map(entry)), "shape": .string(shape.rawValue),
-            "runs": JSONValue(runs), "device": .string(benchmark.device), "card": .string(card.name),
-            "image": .string(benchmark.image), "backend": .string(benchmark.path),
-            "cublas": .bool(benchmark.hasLibrary), "cuda": .string("\(card.driverVersion)"),
-            "driver": release.map { .string($0) } ?? .null,
-            "readGigabytesPerSecond": JSONValue(benchmark.readBytesPerSecond / 1e9),
-        ]
+        JSONObject(
+            [
+                ("results", .array(benchmark.timings.map(entry))), ("shape", .string(shape.rawValue)),
+                ("runs", JSONValue(runs)), ("device", .string(benchmark.device)), ("card", .string(card.name)),
+                ("image", .string(benchmark.image)), ("backend", .string(benchmark.path)),
+                ("cublas", .bool(benchmark.hasLibrary)),
+            ] + card.driverFields + [
+                ("readGigabytesPerSecond", JSONValue(benchmark.readBytesPerSecond / 1e9))
+            ])
     }
 
     private func entry(_ timing: KernelTiming) -> JSONValue {
-        [
-            "kernel": .string(timing.kernel), "path": .string(timing.path),
-            "m": timing.m.map { JSONValue($0) } ?? .null, "n": timing.n.map { JSONValue($0) } ?? .null,
-            "k": timing.k.map { JSONValue($0) } ?? .null, "microseconds": JSONValue(timing.seconds * 1e6),
-            "bytes": timing.bytes.map { JSONValue($0) } ?? .null,
-            "gigabytesPerSecond": timing.bytesPerSecond.map { JSONValue($0 / 1e9) } ?? .null,
-            "shareOfReadBandwidth": benchmark.share(of: timing).map { JSONValue($0) } ?? .null,
-            "cublasMicroseconds": timing.librarySeconds.map { JSONValue($0 * 1e6) } ?? .null,
-            "ratio": timing.ratio.map { JSONValue($0) } ?? .null,
-        ]
+        .object(
+            JSONObject(
+                timing.fields + [
+                    ("gigabytesPerSecond", timing.bytesPerSecond.map { JSONValue($0 / 1e9) } ?? .null),
+                    ("shareOfReadBandwidth", benchmark.share(of: timing).map { JSONValue($0) } ?? .null),
+                    ("cublasMicroseconds", timing.librarySeconds.map { JSONValue($0 * 1e6) } ?? .null),
+                    ("ratio", timing.ratio.map { JSONValue($0) } ?? .null),
+                ]))
     }
 }

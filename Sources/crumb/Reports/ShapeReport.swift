@@ -1,4 +1,3 @@
-import CrumbCUDA
 import CrumbEval
 import CrumbGPU
 import CrumbJSON
@@ -10,9 +9,7 @@ struct ShapeReport {
     let weights: ShapeWeights
     let context: Int
     let runs: Int
-    let card: DeviceInfo
-    /// NVIDIA's own number of the driver; nil where NVML is missing.
-    let release: String?
+    let card: MeasuredCard
     let benchmark: ShapeBenchmark
     /// Bytes that the card reads in a second from a buffer larger than its cache.
     let readBytesPerSecond: Double
@@ -41,23 +38,22 @@ struct ShapeReport {
             ])
         }
         let read = Figures.decimal(readBytesPerSecond / 1e9, places: 1)
-        let driver = release.map { "driver \($0), " } ?? ""
         return table.markdown() + "\n"
             + """
-            \(benchmark.device), \(driver)CUDA \(card.driverVersion), kernels \(benchmark.kernels). A context of \
+            \(benchmark.device), \(card.driver), kernels \(benchmark.kernels). A context of \
             \(context) tokens, medians of \(runs) runs. This card reads \(read) GB/s from memory at most.
 
             """
     }
 
     private var json: JSONObject {
-        [
-            "results": .array(benchmark.results.map(entry)), "shape": .string(shape.rawValue),
-            "weights": .string(weights.rawValue), "context": JSONValue(context), "runs": JSONValue(runs),
-            "device": .string(benchmark.device), "card": .string(card.name), "backend": .string(benchmark.kernels),
-            "cuda": .string("\(card.driverVersion)"), "driver": release.map { .string($0) } ?? .null,
-            "readGigabytesPerSecond": JSONValue(readBytesPerSecond / 1e9),
-        ]
+        JSONObject(
+            [
+                ("results", .array(benchmark.results.map(entry))), ("shape", .string(shape.rawValue)),
+                ("weights", .string(weights.rawValue)), ("context", JSONValue(context)), ("runs", JSONValue(runs)),
+                ("device", .string(benchmark.device)), ("card", .string(card.name)),
+                ("backend", .string(benchmark.kernels)),
+            ] + card.driverFields + [("readGigabytesPerSecond", JSONValue(readBytesPerSecond / 1e9))])
     }
 
     private func entry(_ result: ShapeBenchmark.Result) -> JSONValue {
