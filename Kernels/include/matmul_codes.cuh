@@ -179,8 +179,8 @@ template <int octets> struct matmul_worker {
   private:
     // A code tile. `scales`: the codes of a lane's rows' scales, 4 bits each.
     template <int bits> CRUMB_INLINE void multiply_tile(uint32_t codes, uint32_t scales, uint32_t rows_at) {
-        uint32_t words[4];
-        load_shared(words, codes + 16 * (threadIdx.x % 32));
+        const uint4 v = load_shared(codes + 16 * (threadIdx.x % 32));
+        const uint32_t words[4] = {v.x, v.y, v.z, v.w};
         const matmul_row<bits> rows[4] = {{scales, 0}, {scales, 1}, {scales, 2}, {scales, 3}};
 #pragma unroll
         for (int h = 0; h < (bits == 2 ? 2 : 1); h++) {

@@ -60,7 +60,7 @@ struct matmul_cursor {
     CRUMB_INLINE bool done() const { return step >= end; }
     CRUMB_INLINE matmul_chunk chunk() const {
         const bool last = step + 1 == end;
-        return {kind | min(rest, most()) << 2 | (fresh ? 32u : 0) | (last || left == 1 ? 64u : 0) | (last ? 128u : 0)};
+        return {kind | count() << 2 | (fresh ? 32u : 0) | (last || left == 1 ? 64u : 0) | (last ? 128u : 0)};
     }
     // Code tiles of this chunk.
     CRUMB_INLINE uint32_t count() const { return min(rest, most()); }

@@ -58,10 +58,6 @@ CRUMB_INLINE uint4 load_shared(uint32_t address) {
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address));
     return v;
 }
-CRUMB_INLINE void load_shared(uint32_t (&v)[4], uint32_t address) {
-    const uint4 all = load_shared(address);
-    v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
-}
 CRUMB_INLINE uint32_t load_shared_word(uint32_t address) {
     uint32_t v;
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address));

@@ -4,7 +4,7 @@ import CrumbCUDA
 enum TokenFamily: String {
     /// For 1 to 4 tokens.
     case packed = "packed_product"
-    /// For 2 to 64.
+    /// For 5 to 64.
     case matmul = "packed_matmul"
 
     /// Tokens that a kernel is compiled for, ascending.

@@ -64,10 +64,6 @@ template <class Value> inline Value emulated_load(uint32_t address) {
     return value;
 }
 inline uint4 load_shared(uint32_t address) { return emulated_load<uint4>(address); }
-inline void load_shared(uint32_t (&v)[4], uint32_t address) {
-    const uint4 all = load_shared(address);
-    v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
-}
 inline uint32_t load_shared_word(uint32_t address) { return emulated_load<uint32_t>(address); }
 inline uint32_t load_shared_half(uint32_t address) { return emulated_load<uint16_t>(address); }
 inline void store_shared(uint32_t address, uint4 v) { std::memcpy(emulated_shared(address, 16), &v, 16); }
