@@ -64,6 +64,7 @@ let rooms: [Room] = [
     Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
     Room("CrumbGPU", .swift, ["ABI", "CPU", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
+    Room("CrumbTune", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
     Room(
         "CrumbEngine", .swift,
         [
@@ -75,15 +76,15 @@ let rooms: [Room] = [
     Room(
         "CrumbPipeline", .swift,
         [
-            "ABI", "BLAS", "Corpus", "Digest", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Quant",
-            "Tensor", "Threads", "Tokenizer",
+            "ABI", "BLAS", "Corpus", "CUDA", "Digest", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Quant",
+            "Tensor", "Threads", "Tokenizer", "Tune",
         ],
         [logging]),
     Room(
         "crumb", .program,
         [
             "ABI", "CUDA", "Engine", "Eval", "Formats", "GPU", "JSON", "Model", "Packed", "Pipeline", "Quant", "Report",
-            "Tensor", "Threads", "Tokenizer",
+            "Tensor", "Threads", "Tokenizer", "Tune",
         ],
         [logging, .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 ]

@@ -5,6 +5,9 @@ package struct CuBLAS: ~Copyable {
     package enum ElementType: Int32, Sendable {
         case float = 0
         case half = 2
+        case bfloat = 14
+
+        package var byteCount: Int { self == .float ? 4 : 2 }
     }
 
     /// A matrix on the card, row-major.
@@ -80,6 +83,43 @@ package struct CuBLAS: ~Copyable {
                 Int32(y.rowStride), Self.computeFloat, Self.defaultAlgorithm)
         }
         try Self.check(status, "multiplying M \(m), N \(n), K \(k) with cuBLAS", table, device)
+    }
+
+    /// A factor of a batch of products: matrices at equal distances, each as it is or transposed.
+    package struct Factor: Sendable {
+        let matrix: Matrix
+        let isTransposed: Bool
+        let batchStride: Int
+
+        /// - Parameter batchStride: Elements from one matrix of the batch to the next.
+        package init(_ matrix: Matrix, transposed: Bool = false, batchStride: Int = 0) {
+            self.matrix = matrix
+            isTransposed = transposed
+            self.batchStride = batchStride
+        }
+    }
+
+    /// c (M, N) = a (M, K) b (K, N) + beta c, for each of `batches`, summed in fp32. A transposed factor is stored as
+    /// (K, M) or (N, K).
+    package borrowing func multiply(
+        _ a: Factor, _ b: Factor, into c: Factor, m: Int, n: Int, k: Int, beta: Float = 0, batches: Int = 1
+    ) throws(CUDAError) {
+        precondition(!c.isTransposed, "a result is stored as it is")
+        var (alpha, beta) = (Float(1), beta)
+        func pointer(_ factor: Factor) -> UnsafeMutableRawPointer? {
+            UnsafeMutableRawPointer(bitPattern: UInt(factor.matrix.address))
+        }
+        func operation(_ factor: Factor) -> Int32 { factor.isTransposed ? Self.transposed : Self.plain }
+        func stride(_ factor: Factor) -> Int32 { Int32(factor.matrix.rowStride) }
+        // Column-major, it is c^T (N, M) = b^T a^T.
+        let status = device.run { _ in
+            table.gemmStridedBatchedEx(
+                handle, operation(b), operation(a), Int32(n), Int32(m), Int32(k), &alpha, pointer(b),
+                b.matrix.type.rawValue, stride(b), Int64(b.batchStride), pointer(a), a.matrix.type.rawValue, stride(a),
+                Int64(a.batchStride), &beta, pointer(c), c.matrix.type.rawValue, stride(c), Int64(c.batchStride),
+                Int32(batches), Self.computeFloat, Self.defaultAlgorithm)
+        }
+        try Self.check(status, "multiplying \(batches) times M \(m), N \(n), K \(k) with cuBLAS", table, device)
     }
 
     private static func check(

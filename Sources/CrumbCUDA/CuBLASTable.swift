@@ -8,12 +8,20 @@ package struct CuBLASTable: Sendable {
             UnsafeRawPointer?, Int32, Int32, UnsafeRawPointer?, UnsafeMutableRawPointer?, Int32, Int32, Int32, Int32
         ) -> Status
 
+    package typealias BatchedGEMM =
+        @convention(c) (
+            Handle?, Int32, Int32, Int32, Int32, Int32, UnsafeRawPointer?, UnsafeRawPointer?, Int32, Int32, Int64,
+            UnsafeRawPointer?, Int32, Int32, Int64, UnsafeRawPointer?, UnsafeMutableRawPointer?, Int32, Int32, Int64,
+            Int32, Int32, Int32
+        ) -> Status
+
     package let create: @convention(c) (UnsafeMutablePointer<Handle?>?) -> Status
     package let destroy: @convention(c) (Handle?) -> Status
     package let getVersion: @convention(c) (Handle?, UnsafeMutablePointer<Int32>?) -> Status
     package let setStream: @convention(c) (Handle?, OpaquePointer?) -> Status
     package let setWorkspace: @convention(c) (Handle?, UnsafeMutableRawPointer?, Int) -> Status
     package let gemmEx: GEMM
+    package let gemmStridedBatchedEx: BatchedGEMM
     package let getStatusString: @convention(c) (Status) -> UnsafePointer<CChar>?
 
     /// The file that was loaded; nil where that is unknown.
@@ -52,6 +60,7 @@ package struct CuBLASTable: Sendable {
         setStream = symbol("cublasSetStream_v2")
         setWorkspace = symbol("cublasSetWorkspace_v2")
         gemmEx = symbol("cublasGemmEx")
+        gemmStridedBatchedEx = symbol("cublasGemmStridedBatchedEx")
         getStatusString = symbol("cublasGetStatusString")
         guard symbol.missing.isEmpty else {
             throw CUDAError(

@@ -48,14 +48,3 @@ extension FloatMatrix {
     /// Row `m` for reading.
     func values(_ m: Int) -> UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: row(m), count: columns) }
 }
-
-extension ThreadPool {
-    /// The results of `body(0) ... body(count - 1)`, in order.
-    func map<Result>(count: Int, _ body: (Int) -> Result) -> [Result] {
-        [Result](unsafeUninitializedCapacity: count) { results, initialized in
-            let base = results.baseAddress
-            run(count: count) { index in base.map { ($0 + index).initialize(to: body(index)) } }
-            initialized = count
-        }
-    }
-}

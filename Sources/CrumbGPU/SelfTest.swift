@@ -11,6 +11,12 @@ package struct SelfTest {
         package let isPassed: Bool
         /// What was measured, or the sentence of what went wrong.
         package let detail: String
+
+        package init(name: String, isPassed: Bool, detail: String) {
+            self.name = name
+            self.isPassed = isPassed
+            self.detail = detail
+        }
     }
 
     private let library: KernelLibrary

@@ -117,7 +117,7 @@ struct CalibrationText {
         heldOut = written.dropFirst(sizes.pieces).flatMap { $0 }
     }
 
-    private static func tokens(of path: String, _ source: LoadedModel) throws -> [Int32] {
+    static func tokens(of path: String, _ source: LoadedModel) throws -> [Int32] {
         let bytes = try FileSystem.read(path, limit: 1 << 30)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw PipelineError("\(path) is not UTF-8 text, so it cannot be calibrated on")

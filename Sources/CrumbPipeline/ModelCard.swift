@@ -42,6 +42,25 @@ enum ModelCard {
         return lines.joined(separator: "\n")
     }
 
+    /// What tuning adds to the card.
+    static func tuning(_ summary: TuningSummary) -> String {
+        var lines = [
+            "", "## Tuned", "",
+            "\(summary.steps) steps on \(summary.texts) texts of \(summary.context) tokens, by the divergence from the "
+                + "source's predictions.",
+        ]
+        if let measured = summary.measured {
+            lines += [
+                "On \(measured.tokens) tokens of \(measured.text) that were left out: perplexity "
+                    + "\(rounded(measured.perplexity, 3)) (source \(rounded(measured.sourcePerplexity, 3)), ratio "
+                    + "\(rounded(measured.perplexity / measured.sourcePerplexity, 3))), mean KL divergence "
+                    + "\(rounded(measured.meanKL, 4)) nats, same most likely token "
+                    + "\(rounded(100 * measured.topOneAgreement, 1)) %."
+            ]
+        }
+        return (lines + [""]).joined(separator: "\n")
+    }
+
     static func rounded(_ value: Double, _ digits: Int) -> String {
         guard value.isFinite else { return "\(value)" }
         var scale = 1.0

@@ -158,3 +158,14 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
         return loop.load(ordering: .sequentiallyConsistent) / Self.loopStep
     }
 }
+
+extension ThreadPool {
+    /// The results of `body(0) ... body(count - 1)`, in order.
+    package func map<Result>(count: Int, _ body: (Int) -> Result) -> [Result] {
+        [Result](unsafeUninitializedCapacity: count) { results, initialized in
+            let base = results.baseAddress
+            run(count: count) { index in base.map { ($0 + index).initialize(to: body(index)) } }
+            initialized = count
+        }
+    }
+}

@@ -32,7 +32,7 @@ struct Crumb: ParsableCommand {
             """,
         version: Crumb.releaseVersion,
         subcommands: [
-            Quantize.self, Run.self, Chat.self, Eval.self, Inspect.self, Verify.self, Bench.self,
+            Quantize.self, Tune.self, Run.self, Chat.self, Eval.self, Inspect.self, Verify.self, Bench.self,
             Doctor.self,
         ])
 

@@ -2,6 +2,7 @@ import CrumbCUDA
 import CrumbEngine
 import CrumbGPU
 import CrumbThreads
+import CrumbTune
 
 /// What `crumb doctor` finds on this machine.
 struct Diagnosis {
@@ -96,6 +97,26 @@ struct Diagnosis {
             return
         }
         checks = try test.run(progress: progress)
+        if let check = gradientCheck(driver) { checks.append(check) }
+    }
+
+    /// Whether the gradients that tuning goes by are those of what it lowers; nil where tuning does not run anyway,
+    /// on cards before Ampere and without cuBLAS.
+    private func gradientCheck(_ driver: Driver) -> SelfTest.Check? {
+        let name = "gradients of tuning"
+        do {
+            let library = try KernelLibrary(on: Device(index, driver: driver))
+            guard library.has("tune_step_f32"), let blas = try? CuBLASTable.load() else { return nil }
+            let results = try GradientCheck(library: library, blas: blas, pool: ThreadPool()).run()
+            guard let worst = results.max(by: { $0.error < $1.error }) else {
+                return SelfTest.Check(name: name, isPassed: false, detail: "nothing was measured")
+            }
+            return SelfTest.Check(
+                name: name, isPassed: worst.error < GradientCheck.bound,
+                detail: "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)")
+        } catch {
+            return SelfTest.Check(name: name, isPassed: false, detail: ErrorMapping.sentence(for: error))
+        }
     }
 
     /// Whether every test passed.

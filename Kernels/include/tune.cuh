@@ -1,0 +1,26 @@
+// Element types of the tuning kernels: bf16, and fp32 to check gradients with.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "crumb_tune_kernels.h"
+#include "device.cuh"
+
+using tune_bf16 = __nv_bfloat16;
+
+CRUMB_INLINE float number(float value) { return value; }
+CRUMB_INLINE float number(tune_bf16 value) { return __bfloat162float(value); }
+template <typename Element> CRUMB_INLINE Element element(float value);
+template <> CRUMB_INLINE float element<float>(float value) { return value; }
+template <> CRUMB_INLINE tune_bf16 element<tune_bf16>(float value) { return __float2bfloat16_rn(value); }
+
+constexpr int tune_warps = CRUMB_TUNE_THREADS / 32;
+
+// A kernel for both types: NAME_bf16 and NAME_f32, which call tune_NAME<Element>.
+#define CRUMB_TUNE_KERNEL(name, arguments) \
+    CRUMB_KERNEL __launch_bounds__(CRUMB_TUNE_THREADS) tune_##name##_bf16(const __grid_constant__ arguments a) { \
+        tune_##name<tune_bf16>(a); \
+    } \
+    CRUMB_KERNEL __launch_bounds__(CRUMB_TUNE_THREADS) tune_##name##_f32(const __grid_constant__ arguments a) { \
+        tune_##name<float>(a); \
+    }

@@ -1,0 +1,78 @@
+import CrumbCorpus
+import CrumbEngine
+import CrumbFormats
+import CrumbModel
+import CrumbTokenizer
+import CrumbTune
+
+/// The tokens a model is tuned on, in texts of one length, and some that it is measured on.
+struct TuningText {
+    /// Each beginning as the tokenizer begins texts.
+    private(set) var texts: [[Int32]] = []
+    /// A whole number of texts that are not tuned on.
+    private(set) var heldOut: [Int32] = []
+    let beginning: Int32?
+
+    /// One text of so many is held out.
+    private static let heldOutShare = 16
+    /// Texts held out at most, of each source.
+    private static let heldOutLimit = 16
+
+    /// Reads the texts that `options` ask for, and lets the source write its own.
+    ///
+    /// - Throws: `PipelineError` where they do not fill one step; `FormatError` where one cannot be read.
+    init(_ options: TuningOptions, source: LoadedModel, progress: (Double) throws -> Void) throws {
+        beginning = source.beginningToken
+        if options.textPaths.isEmpty {
+            let text = UnsafeBufferPointer(start: crumb_calibration_text, count: crumb_calibration_text_bytes)
+            take(
+                source.tokenizer.encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false),
+                length: options.context)
+        }
+        for path in options.textPaths {
+            take(try CalibrationText.tokens(of: path, source), length: options.context)
+        }
+        try write(options, source: source, progress: progress)
+        guard texts.count >= options.tuning.texts else {
+            throw PipelineError(
+                "the texts make \(texts.count) pieces of \(options.context) tokens, and a step takes "
+                    + "\(options.tuning.texts); give longer texts, a shorter --context or fewer --texts-per-step")
+        }
+    }
+
+    private mutating func take(_ tokens: [Int32], length: Int) {
+        var held = 0
+        for (index, start) in stride(from: 0, through: tokens.count - length, by: length).enumerated() {
+            var text = Array(tokens[start..<start + length])
+            if index % Self.heldOutShare == Self.heldOutShare / 2, held < Self.heldOutLimit {
+                heldOut += text
+                held += 1
+                continue
+            }
+            if let beginning { text[0] = beginning }
+            texts.append(text)
+        }
+    }
+
+    private mutating func write(
+        _ options: TuningOptions, source: LoadedModel, progress: (Double) throws -> Void
+    ) throws {
+        let wanted = options.ownTokens / options.context
+        var done = 0
+        while done < wanted {
+            // Keys and values of all that are written together are in memory.
+            let count = min(256, wanted - done)
+            var failure: (any Error)?
+            let written = try source.sampleBatch(
+                sequences: count, tokens: options.context, seed: options.tuning.seed &+ UInt64(done)
+            ) { share in
+                do { try progress((Double(done) + share * Double(count)) / Double(wanted)) } catch { failure = error }
+                return failure != nil
+            }
+            if let failure { throw failure }
+            guard let written else { throw PipelineError("the source's own text was not finished") }
+            texts += written
+            done += count
+        }
+    }
+}

@@ -1,0 +1,123 @@
+package import CrumbCUDA
+import CrumbJSON
+import CrumbModel
+import CrumbTensor
+package import CrumbThreads
+
+/// Compares the gradients of all operators, in fp32, with finite differences: of a small model's divergence, by each of
+/// its matrices and vectors, along the gradient itself.
+package struct GradientCheck {
+    /// One tensor's.
+    package struct Result: Sendable {
+        package let name: String
+        /// The gradient's length, and the same as (L(w + e g / |g|) - L(w - e g / |g|)) / 2 e.
+        package let length: Double
+        package let measured: Double
+
+        package var error: Double { abs(measured - length) / max(length, 1e-30) }
+    }
+
+    /// Errors of fp32 sums and of the differences' third order stay below: what is wrong is wrong by much more.
+    package static let bound = 0.02
+
+    private let pair: TunePair
+    private let texts: [[Int32]]
+
+    /// - Throws: `CUDAError` where the card cannot.
+    package init(library: KernelLibrary, blas: CuBLASTable, pool: ThreadPool) throws {
+        let configuration = try ModelConfiguration(
+            [
+                "model_type": "qwen2", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 83,
+                "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "tie_word_embeddings": false,
+            ], source: "random")
+        let sizes = try TuneSizes(configuration, texts: 3, length: 24)
+        let pass = try TunePass(configuration, sizes: sizes, element: .float, library: library, blas: blas)
+        let upload = ElementUpload(element: .float, pool: pool)
+        func model(seed: UInt64) throws -> DenseModel {
+            let model = try DenseModel(configuration, .float, on: library.device)
+            try model.fill(from: Self.weights(configuration, seed: seed), upload, in: pass.stream)
+            return model
+        }
+        pair = TunePair(pass: pass, teacher: try model(seed: 1), student: try model(seed: 2))
+        var random = RandomStream(seed: 3)
+        texts = (0..<sizes.texts).map { _ in (0..<sizes.length).map { _ in Int32.random(in: 0..<83, using: &random) } }
+    }
+
+    /// All tensors' results.
+    package func run() throws -> [Result] {
+        var gradients: [(name: String, address: UInt64, numbers: [Float])] = []
+        let (pass, student) = (pair.pass, pair.student)
+        func take(_ name: String, _ address: UInt64, from gradient: UInt64, _ count: Int) throws(CUDAError) {
+            let numbers = try pass.stream.download(DeviceView<Float>(address: gradient, count: count))
+            gradients.append((name, address, numbers))
+        }
+        try pair.forward(texts)
+        try pair.backward(
+            product: { layer, product throws(CUDAError) in
+                let (s, block) = (pass.sizes, student.blocks[layer])
+                let (address, count): (UInt64, Int) =
+                    switch product {
+                    case .queryKeyValue: (block.queryKeyValue, s.rowFeatures * s.hidden)
+                    case .output: (block.output, s.hidden * s.queryFeatures)
+                    case .gateUp: (block.gateUp, 2 * s.intermediate * s.hidden)
+                    case .down: (block.down, s.hidden * s.intermediate)
+                    }
+                try take("layer \(layer), \(product)", address, from: pass.work.weightGradient, count)
+            },
+            vector: { vector throws(CUDAError) in
+                let (address, count) =
+                    switch vector {
+                    case .inputNorm(let layer): (student.blocks[layer].inputNorm, pass.sizes.hidden)
+                    case .postNorm(let layer): (student.blocks[layer].postNorm, pass.sizes.hidden)
+                    case .bias(let layer): (student.blocks[layer].bias, pass.sizes.rowFeatures)
+                    case .finalNorm: (student.finalNorm, pass.sizes.hidden)
+                    }
+                try take("\(vector)", address, from: pass.work.sums, count)
+            })
+        let divergence = try pair.meanDivergence()
+        return try gradients.map { try measure($0.name, $0.address, $0.numbers, loss: divergence) }
+    }
+
+    private func measure(
+        _ name: String, _ address: UInt64, _ gradient: [Float], loss: Double
+    ) throws(CUDAError) -> Result {
+        let pass = pair.pass
+        let length = gradient.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+        let values = try pass.stream.download(DeviceView<Float>(address: address, count: gradient.count))
+        // A hundredth of the divergence: far above fp32's rounding of it, and nearly straight.
+        let distance = 0.01 * loss / max(length, 1e-30)
+        func divergence(at share: Double) throws(CUDAError) -> Double {
+            let moved = zip(values, gradient).map { $0 + Float(share * Double($1) / max(length, 1e-30)) }
+            try ElementUpload.copy(moved, to: address, in: pass.stream)
+            return try pair.divergence(texts)
+        }
+        let (above, below) = (try divergence(at: distance), try divergence(at: -distance))
+        try ElementUpload.copy(values, to: address, in: pass.stream)
+        return Result(name: name, length: length, measured: (above - below) / (2 * distance))
+    }
+
+    private static func weights(_ sizes: ModelConfiguration, seed: UInt64) throws -> DecoderWeights {
+        var random = RandomStream(seed: seed)
+        func vector(_ count: Int, around middle: Float) -> [Float] {
+            (0..<count).map { _ in middle + 0.2 * random.symmetric() }
+        }
+        func dense(_ name: String, _ rows: Int, _ columns: Int, bias: [Float]? = nil) -> LinearWeight {
+            LinearWeight(
+                name: name, storage: .dense(RandomWeights.dense(name, rows, columns, .f32, &random)), bias: bias)
+        }
+        let layers = (0..<sizes.numHiddenLayers).map { layer in
+            LayerWeights(
+                inputNorm: vector(sizes.hiddenSize, around: 1), postAttentionNorm: vector(sizes.hiddenSize, around: 1)
+            ) { projection in
+                let (rows, columns) = sizes.shape(of: projection)
+                return dense(
+                    projection.name, rows, columns,
+                    bias: sizes.biases.contains(projection) ? vector(rows, around: 0) : nil)
+            }
+        }
+        return DecoderWeights(
+            embedding: dense("embedding", sizes.vocabSize, sizes.hiddenSize), layers: layers,
+            finalNorm: vector(sizes.hiddenSize, around: 1), head: dense("head", sizes.vocabSize, sizes.hiddenSize))
+    }
+}

@@ -1,0 +1,150 @@
+import CrumbABI
+import CrumbCUDA
+import CrumbModel
+import CrumbPacked
+import CrumbTensor
+import CrumbThreads
+
+/// The model that is tuned: latent matrices, norms and biases, and the rounded weights that the products read.
+final class Student {
+    let dense: DenseModel
+    let vectors: [TunePass.Vector: StudentVector]
+    private let matrices: [[Projection: StudentMatrix]]
+    private let orders: [[Projection: ChannelOrder]]
+    private let configuration: ModelConfiguration
+
+    /// Bytes of the latent matrices.
+    static func byteCount(_ weights: DecoderWeights) -> Int {
+        weights.layers.reduce(0) { sum, layer in
+            Projection.allCases.reduce(sum) {
+                guard case .packed(let matrix) = layer[$1].storage else { return $0 }
+                return $0 + StudentMatrix.byteCount(matrix.shape)
+            }
+        }
+    }
+
+    init(
+        _ quantized: DecoderWeights, source: DecoderWeights, _ configuration: ModelConfiguration,
+        upload: ElementUpload, pass: TunePass, progress: (Double) throws -> Void
+    ) throws {
+        let dense = try DenseModel(configuration, pass.element, on: pass.stream.device)
+        try dense.fillTables(from: quantized, upload, in: pass.stream)
+        var vectors: [TunePass.Vector: StudentVector] = [:]
+        func vector(_ key: TunePass.Vector, _ numbers: [Float]) throws -> UInt64 {
+            let vector = try StudentVector(numbers, pass.stream)
+            vectors[key] = vector
+            return vector.address
+        }
+        dense.finalNorm = try vector(.finalNorm, quantized.finalNorm)
+        var matrices: [[Projection: StudentMatrix]] = []
+        var orders: [[Projection: ChannelOrder]] = []
+        for (index, layer) in quantized.layers.enumerated() {
+            dense.blocks[index].inputNorm = try vector(.inputNorm(index), layer.inputNorm)
+            dense.blocks[index].postNorm = try vector(.postNorm(index), layer.postAttentionNorm)
+            if let biases = DenseModel.biases(layer) { dense.blocks[index].bias = try vector(.bias(index), biases) }
+            let packed = try Projection.allCases.map { projection in
+                guard case .packed(let matrix) = layer[projection].storage else {
+                    throw TuneError("\(layer[projection].name) is not packed: only a model that Crumb quantized is tuned")
+                }
+                return matrix
+            }
+            let latents = try Self.latents(packed, source: source.layers[index], pool: upload.pool)
+            var students: [Projection: StudentMatrix] = [:]
+            for (place, projection) in Projection.allCases.enumerated() {
+                students[projection] = try StudentMatrix(
+                    latents[place], order: packed[place].order,
+                    weights: dense.address(projection, of: index), pass)
+            }
+            matrices.append(students)
+            orders.append(Dictionary(uniqueKeysWithValues: zip(Projection.allCases, packed.map(\.order))))
+            try pass.stream.synchronize()
+            try progress(Double(index + 1) / Double(quantized.layers.count))
+        }
+        self.dense = dense
+        self.vectors = vectors
+        self.matrices = matrices
+        self.orders = orders
+        self.configuration = configuration
+    }
+
+    /// The latent matrices of a layer, a thread each.
+    private static func latents(
+        _ packed: [PackedMatrix], source: LayerWeights, pool: ThreadPool
+    ) throws -> [LatentMatrix] {
+        let results = pool.map(count: packed.count) { index -> Result<LatentMatrix, PackedError> in
+            let rows = WeightRows(source[Projection.allCases[index]])
+            do throws(PackedError) {
+                let matrix = try BlockUnpacker.unpack(packed[index])
+                return .success(LatentMatrix(matrix, order: packed[index].order) { rows.read($0, into: $1) })
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try results.map { try $0.get() }
+    }
+
+    /// A step of the matrices of a product, whose gradient is in the workspace, one matrix below the other.
+    func step(
+        _ product: TunePass.Product, of layer: Int, rates: TuneRates, adam: crumb_tune_adam, _ pass: TunePass
+    ) throws(CUDAError) {
+        let projections: [Projection] =
+            switch product {
+            case .queryKeyValue: [.q, .k, .v]
+            case .output: [.o]
+            case .gateUp: [.gate, .up]
+            case .down: [.down]
+            }
+        var gradient = pass.work.weightGradient
+        for projection in projections {
+            guard let matrix = matrices[layer][projection] else { continue }
+            try matrix.step(gradient: gradient, rates: rates, adam: adam, pass)
+            gradient += UInt64(4 * matrix.shape.n * matrix.shape.k)
+        }
+    }
+
+    /// Everything as it is now, packed.
+    func result(_ pass: TunePass, pool: ThreadPool) throws -> TunedWeights {
+        var layers: [TunedWeights.Layer] = []
+        for index in matrices.indices {
+            let latents = try Projection.allCases.map { try matrices[index][$0].unsafelyUnwrapped.download(pass.stream) }
+            let records = pool.map(count: latents.count) { place -> Result<HeapBuffer, PackedError> in
+                do throws(PackedError) {
+                    return .success(try BlockPacker.pack(latents[place].rounded()))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            var packed: [Projection: PackedMatrix] = [:]
+            for (place, projection) in Projection.allCases.enumerated() {
+                let shape = latents[place].shape
+                guard let order = orders[index][projection] else { continue }
+                packed[projection] = try PackedMatrix(
+                    shape: shape,
+                    records: records[place].get().tensor(
+                        "model.layers.\(index).\(projection.name).weight", .u8,
+                        [Int(shape.segments), shape.rowTiles, shape.recordBytes]), order: order)
+            }
+            layers.append(
+                TunedWeights.Layer(
+                    inputNorm: try numbers(.inputNorm(index), pass), postAttentionNorm: try numbers(.postNorm(index), pass),
+                    biases: try biases(index, pass), matrices: packed))
+        }
+        return TunedWeights(layers: layers, finalNorm: try numbers(.finalNorm, pass))
+    }
+
+    private func numbers(_ vector: TunePass.Vector, _ pass: TunePass) throws(CUDAError) -> [Float] {
+        try vectors[vector]?.download(pass.stream) ?? []
+    }
+
+    private func biases(_ layer: Int, _ pass: TunePass) throws(CUDAError) -> [Projection: [Float]] {
+        let all = try numbers(.bias(layer), pass)
+        var result: [Projection: [Float]] = [:]
+        var start = 0
+        for projection in [Projection.q, .k, .v] {
+            let end = start + configuration.shape(of: projection).rows
+            if configuration.biases.contains(projection), end <= all.count { result[projection] = Array(all[start..<end]) }
+            start = end
+        }
+        return result
+    }
+}
