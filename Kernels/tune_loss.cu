@@ -5,21 +5,20 @@
 struct tune_distribution {
     float most, log_sum; // log p = logit - most - log_sum
 
-    CRUMB_INLINE tune_distribution(const float *logits, uint32_t count, float *scratch) {
+    CRUMB_INLINE tune_distribution(const float *logits, uint32_t count) {
         most = -INFINITY;
         for (uint32_t i = threadIdx.x; i < count; i += CRUMB_TUNE_THREADS) most = fmaxf(most, logits[i]);
-        most = block_reduce<tune_warps>(most, scratch, Maximum());
+        most = tune_reduce(most, Maximum());
         float sum = 0;
         for (uint32_t i = threadIdx.x; i < count; i += CRUMB_TUNE_THREADS) sum += expf(logits[i] - most);
-        log_sum = logf(block_reduce<tune_warps>(sum, scratch, Sum()));
+        log_sum = logf(tune_reduce(sum, Sum()));
     }
     CRUMB_INLINE float log_probability(float logit) const { return logit - most - log_sum; }
 };
 
 template <typename Element> CRUMB_INLINE void tune_divergence(const crumb_tune_divergence_args &a) {
-    __shared__ float scratch[tune_warps];
     const size_t row = static_cast<size_t>(blockIdx.x) * a.vocabulary;
-    const tune_distribution student(a.student + row, a.vocabulary, scratch), teacher(a.teacher + row, a.vocabulary, scratch);
+    const tune_distribution student(a.student + row, a.vocabulary), teacher(a.teacher + row, a.vocabulary);
     Element *gradient = static_cast<Element *>(a.gradient) + row;
     float loss = 0;
     for (uint32_t i = threadIdx.x; i < a.vocabulary; i += CRUMB_TUNE_THREADS) {
@@ -27,7 +26,7 @@ template <typename Element> CRUMB_INLINE void tune_divergence(const crumb_tune_d
         loss += expf(p) * (p - q);
         gradient[i] = element<Element>(a.weight * (expf(q) - expf(p)));
     }
-    loss = block_reduce<tune_warps>(loss, scratch, Sum());
+    loss = tune_reduce(loss, Sum());
     if (threadIdx.x == 0) a.losses[blockIdx.x] = loss;
 }
 

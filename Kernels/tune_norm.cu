@@ -1,16 +1,15 @@
 // RMSNorm for tuning, forward and backward, and sums of columns.
 //
-// tune_norm: a block a token. tune_norm_backward: CRUMB_TUNE_PARTIALS blocks, 4 K bytes of dynamic shared memory; a
-// block takes every CRUMB_TUNE_PARTIALS-th token. tune_column_sums: grid (ceil(columns / 256), parts).
+// tune_norm: a block a token. tune_norm_backward: CRUMB_TUNE_PARTIALS blocks, a row of fp32 in shared memory; a block takes
+// every CRUMB_TUNE_PARTIALS-th token. tune_column_sums: ceil(columns / 256) x parts blocks.
 // targets: sm_80 sm_90a compute_90
 #include "include/tune.cuh"
 
 template <typename Element> CRUMB_INLINE void tune_norm(const crumb_tune_norm_args &a) {
-    __shared__ float scratch[tune_warps];
     const size_t row = static_cast<size_t>(blockIdx.x) * a.columns;
     float squares = 0;
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) squares += a.input[row + k] * a.input[row + k];
-    squares = block_reduce<tune_warps>(squares, scratch, Sum());
+    squares = tune_reduce(squares, Sum());
     const float scale = rsqrtf(squares / static_cast<float>(a.columns) + a.epsilon);
     Element *output = static_cast<Element *>(a.output) + row;
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) {
@@ -21,8 +20,7 @@ template <typename Element> CRUMB_INLINE void tune_norm(const crumb_tune_norm_ar
 
 // With y = s x w and s = (mean(x^2) + e)^-1/2: dx = s w dy - s^3 x mean(x w dy), dw = sum over tokens of s x dy.
 template <typename Element> CRUMB_INLINE void tune_norm_backward(const crumb_tune_norm_backward_args &a) {
-    extern __shared__ __align__(16) float weight_gradient[];
-    __shared__ float scratch[tune_warps];
+    float *weight_gradient = tune_row();
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) weight_gradient[k] = 0;
     for (uint32_t token = blockIdx.x; token < a.tokens; token += CRUMB_TUNE_PARTIALS) {
         const size_t row = static_cast<size_t>(token) * a.columns;
@@ -34,7 +32,7 @@ template <typename Element> CRUMB_INLINE void tune_norm_backward(const crumb_tun
             weight_gradient[k] += scale * share;
             dot += share * a.weight[k];
         }
-        dot = block_reduce<tune_warps>(dot, scratch, Sum());
+        dot = tune_reduce(dot, Sum());
         const float back = scale * scale * scale * dot / static_cast<float>(a.columns);
         for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) {
             a.stream_gradient[row + k] += scale * a.weight[k] * number(gradient[k]) - back * a.input[row + k];
@@ -45,14 +43,14 @@ template <typename Element> CRUMB_INLINE void tune_norm_backward(const crumb_tun
 }
 
 template <typename Element> CRUMB_INLINE void tune_column_sums(const crumb_tune_column_sums_args &a) {
-    const uint32_t column = blockIdx.x * CRUMB_TUNE_THREADS + threadIdx.x;
+    const uint32_t part = blockIdx.x % a.parts, column = blockIdx.x / a.parts * CRUMB_TUNE_THREADS + threadIdx.x;
     if (column >= a.columns) return;
     const Element *input = static_cast<const Element *>(a.input);
     float sum = 0;
-    for (uint32_t row = blockIdx.y; row < a.rows; row += a.parts) {
+    for (uint32_t row = part; row < a.rows; row += a.parts) {
         sum += number(input[static_cast<size_t>(row) * a.columns + column]);
     }
-    a.output[static_cast<size_t>(blockIdx.y) * a.columns + column] = sum;
+    a.output[static_cast<size_t>(part) * a.columns + column] = sum;
 }
 
 CRUMB_TUNE_KERNEL(norm, crumb_tune_norm_args)

@@ -1,6 +1,6 @@
 // A step of Adam (arXiv 1412.6980) on a quantized matrix's latent weights and scales, and on plain numbers.
 //
-// tune_step: a block a row, a warp a group of 32 channels; 4 K bytes of dynamic shared memory, for the row's gradient in
+// tune_step: a block a row, a warp a group of 32 channels; a row of fp32 in shared memory, for the row's gradient in
 // the source's order of channels and then for its weights. Bytes a weight: 12 read and written, 4 of gradient, 2 written.
 // targets: sm_80 sm_90a compute_90
 #include "include/tune.cuh"
@@ -25,7 +25,7 @@ CRUMB_INLINE float tune_scale(float scale, float row_scale) {
 CRUMB_INLINE float tune_level(float x, float top) { return rintf(fminf(fmaxf(x, -top), top) - 0.5f) + 0.5f; }
 
 template <typename Element> CRUMB_INLINE void tune_step(const crumb_tune_step_args &a) {
-    extern __shared__ __align__(16) float row[];
+    float *row = tune_row();
     const uint32_t lane = threadIdx.x % 32, groups = a.positions / 32;
     const uint32_t segments = a.positions / a.segment_channels;
     const bool moves = a.gradient != nullptr;

@@ -57,22 +57,9 @@ struct TuningText {
     private mutating func write(
         _ options: TuningOptions, source: LoadedModel, progress: (Double) throws -> Void
     ) throws {
-        let wanted = options.ownTokens / options.context
-        var done = 0
-        while done < wanted {
-            // Keys and values of all that are written together are in memory.
-            let count = min(256, wanted - done)
-            var failure: (any Error)?
-            let written = try source.sampleBatch(
-                sequences: count, tokens: options.context, seed: options.tuning.seed &+ UInt64(done)
-            ) { share in
-                do { try progress((Double(done) + share * Double(count)) / Double(wanted)) } catch { failure = error }
-                return failure != nil
-            }
-            if let failure { throw failure }
-            guard let written else { throw PipelineError("the source's own text was not finished") }
-            texts += written
-            done += count
-        }
+        let count = options.ownTokens / options.context
+        guard count > 0 else { return }
+        texts += try OwnText(source: source, length: options.context, seed: options.tuning.seed)
+            .write(count, progress: progress)
     }
 }

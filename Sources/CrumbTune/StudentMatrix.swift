@@ -52,7 +52,7 @@ final class StudentMatrix {
         gradient: UInt64, rates: TuneRates, adam: crumb_tune_adam, _ pass: TunePass
     ) throws(CUDAError) {
         try pass.launch(
-            pass.kernels.step, blocks: shape.n, sharedBytes: 4 * shape.k,
+            pass.kernels.step, blocks: shape.n, rowColumns: shape.k,
             crumb_tune_step_args(
                 latents: weights.address, first: weightFirst.address, second: weightSecond.address,
                 scales: scales.address, scale_first: scaleFirst.address, scale_second: scaleSecond.address,

@@ -19,7 +19,7 @@ struct TuneKernels {
         }
         norm = try kernel("norm_\(suffix)", crumb_tune_norm_args.self)
         normBackward = try kernel(
-            "norm_backward_\(suffix)", crumb_tune_norm_backward_args.self, sharedBytes: 4 * widest)
+            "norm_backward_\(suffix)", crumb_tune_norm_backward_args.self, sharedBytes: Self.sharedBytes(widest))
         columnSums = try kernel("column_sums_\(suffix)", crumb_tune_column_sums_args.self)
         columnSumsOfFloats = try kernel("column_sums_f32", crumb_tune_column_sums_args.self)
         rope = try kernel("rope_\(suffix)", crumb_tune_rope_args.self)
@@ -29,8 +29,11 @@ struct TuneKernels {
         silu = try kernel("silu_\(suffix)", crumb_tune_silu_args.self)
         narrow = try kernel("narrow_\(suffix)", crumb_tune_narrow_args.self)
         divergence = try kernel("divergence_\(suffix)", crumb_tune_divergence_args.self)
-        step = try kernel("step_\(suffix)", crumb_tune_step_args.self, sharedBytes: 4 * widest)
+        step = try kernel("step_\(suffix)", crumb_tune_step_args.self, sharedBytes: Self.sharedBytes(widest))
         adam = try kernel("adam", crumb_tune_adam_args.self)
         embed = try library.kernel("embed", arguments: crumb_embed_args.self)
     }
+
+    /// Of a block that keeps a row of so many numbers.
+    static func sharedBytes(_ rowColumns: Int) -> Int { Int(CRUMB_TUNE_SCRATCH_BYTES) + 4 * rowColumns }
 }

@@ -138,7 +138,7 @@ final class TunePass {
     func normBackward(_ input: UInt64, weight: UInt64, scales: UInt64) throws(CUDAError) {
         let columns = sizes.hidden
         try launch(
-            kernels.normBackward, blocks: Int(CRUMB_TUNE_PARTIALS), sharedBytes: 4 * columns,
+            kernels.normBackward, blocks: Int(CRUMB_TUNE_PARTIALS), rowColumns: columns,
             crumb_tune_norm_backward_args(
                 input: input, weight: weight, scales: scales, gradient: work.normGradient,
                 stream_gradient: work.gradient, partials: work.partials, tokens: UInt32(sizes.tokens),
@@ -231,12 +231,13 @@ final class TunePass {
 extension TunePass {
     private var scoreScale: Float { 1 / Float(sizes.headDim).squareRoot() }
 
+    /// - Parameter rowColumns: Numbers of a row that the kernel keeps in shared memory.
     func launch<Arguments: BitwiseCopyable>(
-        _ kernel: Kernel, blocks: Int, rows: Int = 1, sharedBytes: Int = 0, _ arguments: Arguments
+        _ kernel: Kernel, blocks: Int, rowColumns: Int = 0, _ arguments: Arguments
     ) throws(CUDAError) {
         try kernel.launch(
-            grid: LaunchExtent(blocks, rows), block: LaunchExtent(Int(CRUMB_TUNE_THREADS)), sharedBytes: sharedBytes,
-            stream: stream, arguments: arguments)
+            grid: LaunchExtent(blocks), block: LaunchExtent(Int(CRUMB_TUNE_THREADS)),
+            sharedBytes: TuneKernels.sharedBytes(rowColumns), stream: stream, arguments: arguments)
     }
 
     private func factor(
@@ -301,7 +302,7 @@ extension TunePass {
     private func columnSums(_ input: UInt64, columns: Int) throws(CUDAError) {
         let parts = Int(CRUMB_TUNE_PARTIALS)
         try launch(
-            kernels.columnSums, blocks: (columns + Int(CRUMB_TUNE_THREADS) - 1) / Int(CRUMB_TUNE_THREADS), rows: parts,
+            kernels.columnSums, blocks: parts * ((columns + Int(CRUMB_TUNE_THREADS) - 1) / Int(CRUMB_TUNE_THREADS)),
             crumb_tune_column_sums_args(
                 input: input, output: work.partials, rows: UInt32(sizes.tokens), columns: UInt32(columns),
                 parts: UInt32(parts), reserved: 0))

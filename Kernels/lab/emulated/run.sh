@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the packed products on a CPU, one fiber a CUDA thread: indices and protocols, without a GPU. $1: CUDA's headers.
+# Runs the packed products and the tuning kernels on a CPU, one fiber a CUDA thread: indices, protocols and gradients, without
+# a GPU. $1: CUDA's headers.
 set -e
 headers=$(realpath "$1")
 cd "$(dirname "$0")"
@@ -8,7 +9,9 @@ trap 'rm -r "$build"' EXIT
 mkdir "$build/include"
 cp ../../include/*.cuh "$build/include/"
 cp mma.cuh packed_ring.cuh "$build/include/"
-cp ../../packed_product.cu ../../packed_matmul.cu "$build/"
-c++ -std=c++17 -O1 -g -w -I"$headers" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
-    check.cc -o "$build/check" -lpthread
-"$build/check"
+cp ../../packed_product.cu ../../packed_matmul.cu ../../tune_*.cu "$build/"
+for check in tune check; do
+    c++ -std=c++17 -O1 -g -w -I"$headers" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
+        $check.cc -o "$build/$check" -lpthread
+    "$build/$check"
+done

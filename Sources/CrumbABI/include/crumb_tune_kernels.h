@@ -8,6 +8,7 @@
 
 enum {
     CRUMB_TUNE_THREADS = 256,
+    CRUMB_TUNE_SCRATCH_BYTES = 32, // at the start of a block's dynamic shared memory
     // Blocks whose partial sums of a norm's or a bias's gradient are added afterwards: a number that does not depend on
     // the card, so that neither do the sums.
     CRUMB_TUNE_PARTIALS = 128,

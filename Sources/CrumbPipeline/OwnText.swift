@@ -1,0 +1,99 @@
+import CrumbEngine
+import CrumbFormats
+import CrumbJSON
+import CrumbModel
+import CrumbTokenizer
+
+/// Text that a model writes itself, at temperature 1: what it knows, in the proportions in which it says it (Liu et al.,
+/// LLM-QAT, section 3.1).
+///
+/// Every other text begins as texts do, or with a random ordinary token where nothing is put before texts; the others, where
+/// the model has a chat template, with its opening of a user's turn, so that the model writes both sides of a
+/// conversation (Xu et al., Magpie, arXiv 2406.08464).
+struct OwnText {
+    private let source: LoadedModel
+    private let length: Int
+    private let seed: UInt64
+    private let chatOpening: [Int32]
+
+    /// Sequences that are written side by side: as many as decode steps on a GPU take.
+    private static let lanes = 64
+    /// An opening that is longer leaves too little of a text.
+    private static let longestOpening = 64
+
+    /// - Parameter length: Tokens of a text.
+    init(source: LoadedModel, length: Int, seed: UInt64) {
+        self.source = source
+        self.length = length
+        self.seed = seed
+        chatOpening = Self.chatOpening(source)
+    }
+
+    /// What stands before a user's words.
+    private static func chatOpening(_ source: LoadedModel) -> [Int32] {
+        let mark = "a place for words"
+        guard source.chatTemplate != nil,
+            let text = try? source.render([.object(["role": "user", "content": .string(mark)])]),
+            let place = text.firstRange(of: mark)
+        else { return [] }
+        let tokens = source.encodeTemplated(String(text[..<place.lowerBound]))
+        return tokens.count <= longestOpening ? tokens : []
+    }
+
+    /// Writes `count` texts.
+    ///
+    /// - Parameter progress: Called with the share that is written; what it throws stops.
+    /// - Throws: `ModelError` where a logit is not finite, `CUDAError`.
+    func write(_ count: Int, progress: (Double) throws -> Void) throws -> [[Int32]] {
+        var texts: [[Int32]] = []
+        let lanes = min(Self.lanes, count)
+        let capacity = min(length + Self.longestOpening, source.configuration.maxPositionEmbeddings)
+        let caches = try source.decoder.makeCaches(sequences: lanes, capacity: capacity)
+        while texts.count < count {
+            for cache in caches { cache.truncate(to: 0) }
+            let first = texts.count
+            let some = Array(caches.prefix(count - first))
+            var written = some.indices.map { beginning(first + $0) }
+            try open(written, some)
+            let loop = try start(written, some, from: first)
+            while written.contains(where: { $0.count < length }) {
+                for (lane, token) in try loop.next().enumerated() { written[lane].append(token) }
+                let done = written.map { min($0.count, length) }.reduce(0, +)
+                try progress((Double(first) + Double(done) / Double(length)) / Double(count))
+            }
+            try loop.stop()
+            try source.checkpoint.checkUnchanged()
+            texts += written.map { Array($0.prefix(length)) }
+        }
+        return texts
+    }
+
+    private func beginning(_ index: Int) -> [Int32] {
+        guard index % 2 == 0 || chatOpening.isEmpty else { return chatOpening }
+        let candidates = source.sequenceStarts.candidates
+        var random = RandomSource(seed: seed, stream: 2 * index)
+        return [candidates[random.integer(below: candidates.count)]]
+    }
+
+    /// Takes in all tokens of the beginnings but the last.
+    private func open(_ beginnings: [[Int32]], _ caches: [any SequenceCache]) throws {
+        for (tokens, cache) in zip(beginnings, caches) where tokens.count > 1 {
+            try source.decoder.run(Batch(Array(tokens.dropLast()), cache: cache, logits: .none))
+        }
+    }
+
+    private func start(
+        _ beginnings: [[Int32]], _ caches: [any SequenceCache], from first: Int
+    ) throws -> any RunAhead {
+        let sequences = zip(beginnings, caches).enumerated().map { lane, pair in
+            RunAheadSequence(
+                cache: pair.1, token: pair.0[pair.0.count - 1],
+                choice: TokenChoice(
+                    temperature: 1, random: RandomSource(seed: seed, stream: 2 * (first + lane) + 1).words))
+        }
+        guard let decoder = source.decoder as? any RunAheadDecoder, let loop = try decoder.runAhead(sequences) else {
+            throw PipelineError("\(source.decoder.name) cannot write text by itself; a GPU is needed")
+        }
+        return loop
+    }
+}
