@@ -47,6 +47,7 @@ let rooms: [Room] = [
     Room("CrumbABI", .c),
     Room("CrumbSIMD", .c, ["ABI"]),
     Room("CrumbCorpus", .c),
+    Room("CrumbSandbox", .c),
     Room("CrumbJSON", .guarded),
     Room("CrumbThreads", .swift),
     Room("CrumbTensor", .swift),
@@ -60,6 +61,7 @@ let rooms: [Room] = [
     Room("CrumbPacked", .swift, ["ABI", "Tensor"]),
     Room("CrumbFormats", .guarded, ["JSON", "Tensor"]),
     Room("CrumbDigest", .swift, ["Formats"], [crypto]),
+    Room("CrumbTasks", .swift, ["Corpus", "Formats", "JSON", "Sandbox"]),
     Room("CrumbQuant", .swift, ["ABI", "BLAS", "Packed", "Tensor", "Threads"]),
     Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
@@ -72,7 +74,9 @@ let rooms: [Room] = [
             "Threads", "Tokenizer",
         ],
         [logging]),
-    Room("CrumbEval", .swift, ["CUDA", "Engine", "GPU", "Model", "SIMD", "Tensor", "Threads"]),
+    Room(
+        "CrumbEval", .swift,
+        ["Corpus", "CUDA", "Engine", "Formats", "GPU", "Model", "SIMD", "Tasks", "Tensor", "Threads"]),
     Room(
         "CrumbPipeline", .swift,
         [
@@ -84,7 +88,7 @@ let rooms: [Room] = [
         "crumb", .program,
         [
             "ABI", "CUDA", "Engine", "Eval", "Formats", "GPU", "JSON", "Model", "Packed", "Pipeline", "Quant", "Report",
-            "Tensor", "Threads", "Tokenizer", "Tune",
+            "Tasks", "Tensor", "Threads", "Tokenizer", "Tune",
         ],
         [logging, .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 ]
@@ -119,6 +123,7 @@ let package = Package(
         tests("CrumbPacked", ["ABI", "Tensor"]),
         tests("CrumbFormats", ["JSON", "Tensor"]),
         tests("CrumbDigest", ["Formats"]),
+        tests("CrumbTasks", ["Formats", "JSON"]),
         tests("CrumbQuant", ["ABI", "BLAS", "Packed", "Threads"]),
         tests("CrumbModel", ["Formats", "JSON", "Tensor"]),
         tests("CrumbCPU", ["ABI", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"]),

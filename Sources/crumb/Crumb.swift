@@ -32,8 +32,8 @@ struct Crumb: ParsableCommand {
             """,
         version: Crumb.releaseVersion,
         subcommands: [
-            Quantize.self, Tune.self, Run.self, Chat.self, Eval.self, Inspect.self, Verify.self, Bench.self,
-            Doctor.self,
+            Quantize.self, Tune.self, Run.self, Chat.self, Eval.self, Solve.self, Inspect.self, Verify.self,
+            Bench.self, Doctor.self,
         ])
 
     /// What `crumb --version` prints and quantized folders record.

@@ -3,11 +3,12 @@ import CrumbEngine
 import CrumbEval
 import CrumbFormats
 import CrumbReport
+import CrumbThreads
 import CrumbTokenizer
 
 extension TextPortion: ExpressibleByArgument {}
 
-/// `crumb eval`: perplexity, and distance to the unquantized source.
+/// `crumb eval`: perplexity, and distance to the unquantized source, by predictions or by greedy continuations.
 struct Eval: Verb {
     static let configuration = CommandConfiguration(
         abstract: "Measure perplexity, and the distance to the unquantized source.",
@@ -21,20 +22,32 @@ struct Eval: Verb {
             divergence of MODEL's predictions from SOURCE's, in nats per token, and how often both find \
             the same token most likely. Both need the same vocabulary.
 
+            --continuations measures something else: both models continue prompts with the most likely \
+            tokens, and the tokens before the first difference are counted. The prompts are part of the \
+            program (questions, code, stories, letters, lists, several languages; asked as messages where \
+            SOURCE has a chat template), or with --text pieces of 64 tokens spread evenly over it.
+
             Examples:
               crumb eval smol --text wiki.txt
               crumb eval smol --text wiki.txt --windows 8 --against SmolLM2.gguf --json
+              crumb eval smol --continuations --against SmolLM2.gguf
 
             Keys of --json: perplexity, standardError, tokens, meanKL, topOneAgreement (the last two \
             null without --against), windows, context, seconds, device, backend; with --against also \
-            sourceDevice and sourceBackend, since one model may fit a GPU and the other not.
+            sourceDevice and sourceBackend, since one model may fit a GPU and the other not. With \
+            --continuations: agreeingTokens, standardError, medianAgreeingTokens, agreeingToTheEnd (a share), \
+            sourceTokens (means over the prompts), prompts, continuationTokens, agreeingTokensByPrompt, seconds, \
+            and the devices.
             """)
 
     @Argument(help: ArgumentHelp("The model to measure.", valueName: "model"))
     var model: String
 
-    @Option(help: ArgumentHelp("The text to predict (UTF-8).", valueName: "file"))
-    var text: String
+    @Option(
+        help: ArgumentHelp(
+            "The text to predict (UTF-8); with --continuations, to cut prompts from. (default: none; with --continuations, prompts that are part of the program)",
+            valueName: "file"))
+    var text: String?
 
     @Option(help: ArgumentHelp("Tokens of a window.", valueName: "n"))
     var context = 2048
@@ -60,6 +73,9 @@ struct Eval: Verb {
     @Option(help: ArgumentHelp("Of the CPU, where --against runs there. (default: as --backend)", valueName: "name"))
     var againstBackend: BackendChoice?
 
+    @OptionGroup(title: "Continuations")
+    var continuations: ContinuationArguments
+
     @OptionGroup(title: "Engine")
     var engine: EngineArguments
 
@@ -67,6 +83,12 @@ struct Eval: Verb {
     var output: OutputArguments
 
     mutating func validate() throws {
+        try require(
+            text != nil || continuations.isWanted, "--text is missing: the text to predict, unless --continuations is given.")
+        try require(
+            !continuations.isWanted || against != nil, "--continuations compares with --against SOURCE, which is missing.")
+        try require(
+            !continuations.isWanted || windows == nil, "--windows is about perplexity and excludes --continuations.")
         try require(context >= 4, "--context is \(context); it must be at least 4.")
         try require(windows.map { $0 >= 1 }, "--windows must be at least 1.")
         try require(
@@ -75,16 +97,35 @@ struct Eval: Verb {
     }
 
     func perform(_ console: Console) throws -> Outcome {
-        let words = try TextFile.read(text)
+        let words = try text.map { try TextFile.read($0) }
         let pool = engine.pool()
         let model = try engine.load(model, pool: pool)
-        let windows = try EvaluationWindows(
-            tokens: model.tokenizer.encode(words, addSpecialTokens: false), beginning: model.beginningToken,
-            context: context, limit: windows, portion: portion)
+        guard continuations.isWanted else { return try predictions(of: words ?? "", by: model, pool: pool, console) }
+        let source = try source(of: model, pool: pool)
+        return try continuations.measure(
+            source: source ?? model, model: model,
+            text: words.map { words in
+                let tokens = model.tokenizer.encode(words, addSpecialTokens: false)
+                return Array(tokens[portion.range(of: tokens.count)])
+            }, console)
+    }
+
+    /// The model of `--against`.
+    private func source(of model: LoadedModel, pool: ThreadPool) throws -> LoadedModel? {
         let source = try against.map {
             try engine.load($0, pool: pool, device: againstDevice, backend: againstBackend)
         }
         if let source { try model.checkSameVocabulary(as: source) }
+        return source
+    }
+
+    private func predictions(
+        of words: String, by model: LoadedModel, pool: ThreadPool, _ console: Console
+    ) throws -> Outcome {
+        let windows = try EvaluationWindows(
+            tokens: model.tokenizer.encode(words, addSpecialTokens: false), beginning: model.beginningToken,
+            context: context, limit: windows, portion: portion)
+        let source = try source(of: model, pool: pool)
         // After every block of tokens: a file that was cut meanwhile must not be touched again.
         func report(_ progress: EvaluationProgress) throws {
             try model.checkpoint.checkUnchanged()

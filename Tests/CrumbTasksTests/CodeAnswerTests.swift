@@ -1,0 +1,3 @@
+import CrumbTasks
+import Testing
+
