@@ -76,7 +76,7 @@ let rooms: [Room] = [
         [logging]),
     Room(
         "CrumbEval", .swift,
-        ["Corpus", "CUDA", "Engine", "Formats", "GPU", "Model", "SIMD", "Tasks", "Tensor", "Threads"]),
+        ["Corpus", "CUDA", "Engine", "Formats", "GPU", "Model", "SIMD", "Tasks", "Tensor", "Threads", "Tokenizer"]),
     Room(
         "CrumbPipeline", .swift,
         [

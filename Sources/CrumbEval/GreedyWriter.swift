@@ -9,6 +9,11 @@ package struct GreedyWriter {
         package var tokens: [Int32]
         /// Whether the model ended it by itself.
         package var hasEnded: Bool
+
+        package init(tokens: [Int32], hasEnded: Bool) {
+            self.tokens = tokens
+            self.hasEnded = hasEnded
+        }
     }
 
     private let loop: GenerationLoop

@@ -7,6 +7,7 @@ package struct CodeAnswer {
     /// The program in a text that goes on where the task's prompt ends: it stops before the first line that leaves the
     /// function.
     package func program(continuing text: String) -> String {
+        let text = text.replacing("\r\n", with: "\n")
         let end = Self.endOfFunction(text) ?? text.endIndex
         return task.prompt + text[..<end] + "\n"
     }
@@ -20,14 +21,15 @@ package struct CodeAnswer {
     /// that does not is taken for the function's body. Without a fence it is what begins at the function's definition, or
     /// else the whole answer as a body.
     package func program(answer text: String) -> String {
+        let text = text.replacing("\r\n", with: "\n")
         let blocks = Self.fencedBlocks(text).map(\.code)
         if let block = blocks.first(where: { definition(in: $0) != nil }) { return task.preamble + block + "\n" }
         if let block = blocks.first { return program(body: block) }
         guard let start = definition(in: text) else { return program(body: text) }
-        let function = text[start...]
-        let firstLineEnd = function.firstIndex(of: "\n") ?? function.endIndex
-        let end = Self.endOfFunction(function[firstLineEnd...]) ?? function.endIndex
-        return task.preamble + function[..<end] + "\n"
+        let signature = text[start...].prefix { $0 != "\n" }
+        let rest = text[signature.endIndex...].dropFirst()
+        let end = Self.endOfFunction(rest) ?? rest.endIndex
+        return task.preamble + signature + "\n" + rest[..<end] + "\n"
     }
 
     /// Whether an answer in words and code has its function, so that the rest is not needed.
@@ -38,20 +40,21 @@ package struct CodeAnswer {
     private func program(body: String) -> String {
         let isIndented = body.split(separator: "\n").first?.first?.isWhitespace ?? true
         let lines = body.split(separator: "\n", omittingEmptySubsequences: false)
-        return task.prompt + "\n" + lines.map { isIndented ? $0 + "\n" : "    \($0)\n" }.joined()
+        return task.prompt + lines.map { isIndented ? $0 + "\n" : "    \($0)\n" }.joined()
     }
 
     private func definition(in text: String) -> String.Index? {
         text.lineStart(of: "def \(task.name)")
     }
 
-    /// Where the first line begins that is not indented; the rest of the line that the text begins in never is one.
-    /// Brackets that close there belong to the function.
+    /// Where the first line begins that is not indented, in a text that begins with a line. Brackets that close there belong to
+    /// the function.
     private static func endOfFunction(_ text: some StringProtocol) -> String.Index? {
         var index = text.startIndex
-        while let newline = text[index...].firstIndex(of: "\n") {
+        while let first = text[index...].first {
+            if !first.isWhitespace, !")]}".contains(first) { return index }
+            guard let newline = text[index...].firstIndex(where: \.isNewline) else { return nil }
             index = text.index(after: newline)
-            if let first = text[index...].first, !first.isWhitespace, !")]}".contains(first) { return index }
         }
         return nil
     }

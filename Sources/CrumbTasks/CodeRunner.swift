@@ -19,6 +19,11 @@ package struct TaskVerdict: Sendable, Equatable {
     /// The check that failed, or the error, in one line; empty where it is solved. A program's own words, so they are
     /// bounded and to be shown as such.
     package var detail: String
+
+    package init(outcome: TaskOutcome, detail: String) {
+        self.outcome = outcome
+        self.detail = detail
+    }
 }
 
 /// Runs programs with their checks, each in a process of its own that can do little.

@@ -5,8 +5,8 @@ import CrumbJSON
 package struct ProgrammingTask: Sendable {
     /// The function's name, which is the task's too.
     package let name: String
-    /// What the model sees: imports if any, the signature, and a docstring with an example. Ends within the function, without a
-    /// newline.
+    /// What the model sees: imports if any, the signature, and a docstring with an example. Ends within the function, with a
+    /// newline: tokenizers put it into one token with the quotes before it.
     package let prompt: String
     /// Statements that raise an error where the function is wrong, asserts as a rule. The model does not see them.
     package let checks: [String]
@@ -24,7 +24,7 @@ package struct ProgrammingTask: Sendable {
         self.name = String(name)
         var prompt = prompt
         while prompt.last?.isWhitespace == true { prompt.removeLast() }
-        self.prompt = prompt
+        self.prompt = prompt + "\n"
         self.checks = checks
     }
 

@@ -3,7 +3,7 @@ import CrumbJSON
 import Testing
 
 @Suite struct UsageTests {
-    static let verbs = ["quantize", "run", "chat", "eval", "inspect", "verify", "bench", "doctor"]
+    static let verbs = ["quantize", "run", "chat", "eval", "solve", "inspect", "verify", "bench", "doctor"]
 
     @Test(arguments: verbs) func `the help of a verb has examples and the keys of its JSON`(verb: String) throws {
         let result = try Program.crumb(verb, "--help")
@@ -45,6 +45,12 @@ import Testing
         ["bench", "--ablation"], ["bench", "model", "--ablation"], ["bench", "--shape", "llama2-7b", "--ablation"],
         ["bench", "--kernels", "--ablation", "--tokens", "1,65"],
         ["bench", "--kernels", "--commit", "abc"], ["bench", "--kernels", "--prompt-tokens", "8"],
+        ["eval", "model", "--continuations"], ["eval", "model", "--text", "t", "--prompts", "8"],
+        ["eval", "model", "--against", "m", "--continuations", "--prompts", "0"],
+        ["eval", "model", "--against", "m", "--continuations", "--continuation-tokens", "0"],
+        ["eval", "model", "--against", "m", "--continuations", "--windows", "3"],
+        ["solve", "model"], ["solve", "model", "--run-code", "--style", "shouted"],
+        ["solve", "model", "--run-code", "--limit", "0"], ["solve", "model", "--run-code", "-n", "0"],
         ["doctor", "--device", "cpu"], ["doctor", "model"],
     ]) func `a wrong command line is told apart from an error`(arguments: [String]) throws {
         let result = try Program.start([Program.buildFolder + "/crumb"] + arguments).wait()
