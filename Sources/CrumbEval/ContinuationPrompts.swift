@@ -34,7 +34,8 @@ package enum ContinuationPrompts {
     package static func spread<T>(_ elements: [T], count: Int) throws -> [T] {
         guard count <= elements.count else {
             throw EvaluationError(
-                "\(count) prompts were asked for, but there are \(elements.count); ask for fewer, or cut them from a text")
+                "\(count) prompts were asked for, but there are \(elements.count); ask for fewer, or cut them from a text"
+            )
         }
         return (0..<count).map { elements[$0 * elements.count / count] }
     }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 // Kinds of changes that newer kernels know and older headers do not.
-#define LANDLOCK_MOVES (1ULL << 13) // from version 2 on
+#define LANDLOCK_MOVES (1ULL << 13)     // from version 2 on
 #define LANDLOCK_TRUNCATES (1ULL << 14) // from version 3 on
 
 // All kinds of changes to files that version 1 knows.
@@ -58,7 +58,8 @@ static _Noreturn void become(const struct crumb_sandbox *sandbox) {
     if (chdir(sandbox->folder) != 0 || dup2(empty, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0
         || dup2(verdict, 3) < 0)
         _exit(127);
-    // Models, sockets and cards that the parent has open. Where the call is missing they are marked close-on-exec anyway.
+    // Models, sockets and cards that the parent has open. Where the call is missing they are marked close-on-exec
+    // anyway.
     syscall(SYS_close_range, 4U, ~0U, 0U);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     allow_changes_in(sandbox->folder);
@@ -75,8 +76,8 @@ static _Noreturn void become(const struct crumb_sandbox *sandbox) {
 
 pid_t crumb_sandbox_start(const struct crumb_sandbox *sandbox, int *walls) {
     *walls = landlock_version() >= 1 ? CRUMB_SANDBOX_READ_ONLY : 0;
-    // As fork, with namespaces. Being the first of its process namespace, it takes all its children with it when it ends;
-    // the user namespace is what makes the others free to all, and leaves root without its powers.
+    // As fork, with namespaces. Being the first of its process namespace, it takes all its children with it when it
+    // ends; the user namespace is what makes the others free to all, and leaves root without its powers.
     unsigned long namespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC;
     long process = syscall(SYS_clone, namespaces | SIGCHLD, 0, 0, 0, 0);
     if (process == 0) become(sandbox);

@@ -58,7 +58,8 @@ package struct CodeRunner: Sendable {
         let verdict = verdict(end)
         guard verdict.outcome == .solved else {
             throw TaskError(
-                "\(interpreter.path) does not run code within the limits: \(verdict.outcome.rawValue), \(verdict.detail)")
+                "\(interpreter.path) does not run code within the limits: \(verdict.outcome.rawValue), \(verdict.detail)"
+            )
         }
         walls.noNetwork = end.walls & Int32(CRUMB_SANDBOX_NO_NETWORK) != 0
         walls.readOnly = end.walls & Int32(CRUMB_SANDBOX_READ_ONLY) != 0

@@ -9,7 +9,8 @@ enum ScratchFolder {
         var template = Array(FileSystem.join(place, "crumb-task-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else {
             throw TaskError(
-                "\(place): no folder for the code can be made there (\(systemMessage())); set TMPDIR to one that is yours")
+                "\(place): no folder for the code can be made there (\(systemMessage())); set TMPDIR to one that is yours"
+            )
         }
         let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer { remove(folder) }

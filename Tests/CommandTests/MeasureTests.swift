@@ -17,7 +17,9 @@ import Testing
         #expect(json["prompts"]?.int == 5 && json["continuationTokens"]?.int == 6)
         #expect(json["agreeingTokensByPrompt"]?.array?.count == 5)
         for key in ["standardError", "medianAgreeingTokens", "seconds"] { #expect(json[key]?.double != nil, "\(key)") }
-        for key in ["device", "backend", "sourceDevice", "sourceBackend"] { #expect(json[key]?.string != nil, "\(key)") }
+        for key in ["device", "backend", "sourceDevice", "sourceBackend"] {
+            #expect(json[key]?.string != nil, "\(key)")
+        }
     }
 
     @Test func `a quantized model's continuations come as a table`() throws {

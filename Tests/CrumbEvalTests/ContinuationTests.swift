@@ -29,12 +29,13 @@ struct ContinuationTests {
         GreedyWriter(GenerationLoop(timeline: CountingTimeline(slips: slips), endTokens: ends))
     }
 
-    @Test(arguments: [
-        ([1, 2, 3], false, [1, 2, 3], false, 3, true), ([1, 2, 4], false, [1, 2, 3], false, 2, false),
-        ([7], false, [1, 2, 3], false, 0, false), ([1, 2], true, [1, 2, 3], false, 2, false),
-        ([1, 2, 3], false, [1, 2], true, 2, false), ([1, 2], true, [1, 2], true, 2, true),
-        ([1, 2], false, [1, 2], true, 2, false), ([], true, [], true, 0, true), ([], false, [], true, 0, false),
-    ] as [([Int32], Bool, [Int32], Bool, Int, Bool)])
+    @Test(
+        arguments: [
+            ([1, 2, 3], false, [1, 2, 3], false, 3, true), ([1, 2, 4], false, [1, 2, 3], false, 2, false),
+            ([7], false, [1, 2, 3], false, 0, false), ([1, 2], true, [1, 2, 3], false, 2, false),
+            ([1, 2, 3], false, [1, 2], true, 2, false), ([1, 2], true, [1, 2], true, 2, true),
+            ([1, 2], false, [1, 2], true, 2, false), ([], true, [], true, 0, true), ([], false, [], true, 0, false),
+        ] as [([Int32], Bool, [Int32], Bool, Int, Bool)])
     func `tokens count up to the first difference`(
         model: [Int32], modelEnds: Bool, source: [Int32], sourceEnds: Bool, agreeing: Int, toTheEnd: Bool
     ) {
@@ -46,13 +47,14 @@ struct ContinuationTests {
         #expect(result.tokens == source.count)
     }
 
-    @Test(arguments: [
-        // Prompts of two tokens, continuations of six: positions 2 to 7. The first prompt ends at 5, the second at 7.
-        ([:], [], [6, 6], [true, true], [6, 6]), ([5: 0], [], [3, 3], [false, false], [6, 6]),
-        ([2: 0], [], [0, 0], [false, false], [6, 6]), ([7: 1], [], [5, 5], [false, false], [6, 6]),
-        ([:], [6], [3, 1], [true, true], [3, 1]), ([5: 0], [6], [3, 1], [false, true], [3, 1]),
-        ([3: 6], [6], [1, 1], [false, true], [3, 1]),
-    ] as [([Int: Int32], Set<Int32>, [Int], [Bool], [Int])])
+    @Test(
+        arguments: [
+            // Prompts of two tokens, continuations of six: positions 2 to 7. The first prompt ends at 5, the second at 7.
+            ([:], [], [6, 6], [true, true], [6, 6]), ([5: 0], [], [3, 3], [false, false], [6, 6]),
+            ([2: 0], [], [0, 0], [false, false], [6, 6]), ([7: 1], [], [5, 5], [false, false], [6, 6]),
+            ([:], [6], [3, 1], [true, true], [3, 1]), ([5: 0], [6], [3, 1], [false, true], [3, 1]),
+            ([3: 6], [6], [1, 1], [false, true], [3, 1]),
+        ] as [([Int: Int32], Set<Int32>, [Int], [Bool], [Int])])
     func `two models agree until one slips`(
         slips: [Int: Int32], ends: Set<Int32>, agreeing: [Int], toTheEnd: [Bool], tokens: [Int]
     ) throws {
@@ -69,9 +71,11 @@ struct ContinuationTests {
         #expect(try writer().write(after: [1], limit: 2).tokens == [2, 3])
     }
 
-    @Test(arguments: [
-        ([4], 4, 4, 1), ([0, 8], 4, 4, 0.5), ([8, 1, 0], 3, 1, 1.0 / 3), ([8, 2, 0, 3], 3.25, 2.5, 0.25), ([], 0, 0, 0),
-    ] as [([Int], Double, Double, Double)])
+    @Test(
+        arguments: [
+            ([4], 4, 4, 1), ([0, 8], 4, 4, 0.5), ([8, 1, 0], 3, 1, 1.0 / 3), ([8, 2, 0, 3], 3.25, 2.5, 0.25),
+            ([], 0, 0, 0),
+        ] as [([Int], Double, Double, Double)])
     func `mean, median and share`(agreeing: [Int], mean: Double, median: Double, share: Double) {
         // Those that are the longest agree to the end.
         let longest = agreeing.max() ?? 0
@@ -113,9 +117,11 @@ struct ContinuationPromptsTests {
         #expect(throws: EvaluationError.self) { try ContinuationPrompts.spread([1, 2], count: 3) }
     }
 
-    @Test(arguments: [
-        ("a\nb\n---\nc\n", ["a\nb", "c"]), ("a", ["a"]), ("", []), ("---\n---\n", []), ("a\n\n---\n\n  b ---\n", ["a", "\n  b ---"]),
-    ] as [(String, [String])])
+    @Test(
+        arguments: [
+            ("a\nb\n---\nc\n", ["a\nb", "c"]), ("a", ["a"]), ("", []), ("---\n---\n", []),
+            ("a\n\n---\n\n  b ---\n", ["a", "\n  b ---"]),
+        ] as [(String, [String])])
     func `lines of three dashes stand between prompts`(text: String, prompts: [String]) {
         #expect(ContinuationPrompts.split(text) == prompts)
     }

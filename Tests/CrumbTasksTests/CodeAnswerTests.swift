@@ -26,9 +26,15 @@ struct CodeAnswerTests {
     @Test(arguments: [
         // The block that has the function, and what the prompt has before it.
         ("Sure!\n```python\ndef area(r):\n    return 1\n```\nDone.", "import math\n\ndef area(r):\n    return 1\n"),
-        ("```\npip install x\n```\n```python\ndef area(r):\n    return 1\n```", "import math\n\ndef area(r):\n    return 1\n"),
+        (
+            "```\npip install x\n```\n```python\ndef area(r):\n    return 1\n```",
+            "import math\n\ndef area(r):\n    return 1\n"
+        ),
         // Helpers and imports of the answer's own stay.
-        ("```py\nimport cmath\n\ndef area (r):\n    return 2\n\nx = 1\n```", "import math\n\nimport cmath\n\ndef area (r):\n    return 2\n\nx = 1\n"),
+        (
+            "```py\nimport cmath\n\ndef area (r):\n    return 2\n\nx = 1\n```",
+            "import math\n\nimport cmath\n\ndef area (r):\n    return 2\n\nx = 1\n"
+        ),
         ("  ```python\ndef area(r): return 1\n  ```", "import math\n\ndef area(r): return 1\n"),
         // Cut by the number of tokens.
         ("Here:\n```python\ndef area(r):\n    return 1", "import math\n\ndef area(r):\n    return 1\n"),
@@ -36,7 +42,10 @@ struct CodeAnswerTests {
         ("```python\nreturn 3\n```", prompt + "    return 3\n"),
         ("```python\n    return 3\n```", prompt + "    return 3\n"),
         // No fence.
-        ("Here it is.\ndef area(r):\n    return 1\nI hope this helps.", "import math\n\ndef area(r):\n    return 1\n\n"),
+        (
+            "Here it is.\ndef area(r):\n    return 1\nI hope this helps.",
+            "import math\n\ndef area(r):\n    return 1\n\n"
+        ),
         ("    return 4", prompt + "    return 4\n"),
         ("def area_of(r):\n    return 1", prompt + "    def area_of(r):\n        return 1\n"),
     ])

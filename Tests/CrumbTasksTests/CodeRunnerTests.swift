@@ -26,7 +26,10 @@ struct CodeRunnerTests {
         ("print(input())", "assert True", .error, "EOFError"),
         ("import sys; sys.exit(0)", "assert False", .error, "SystemExit"),
         ("import os; os._exit(0)", "assert False", .error, "ended with code 0 before its checks"),
-        ("import os, signal; signal.raise_signal(signal.SIGSEGV)\nwhile True: os.abort()", "assert True", .error, "ended by signal"),
+        (
+            "import os, signal; signal.raise_signal(signal.SIGSEGV)\nwhile True: os.abort()", "assert True", .error,
+            "ended by signal"
+        ),
         ("def f(): return 'ä€\u{1F600}'", "assert f() == 'ä€\u{1F600}'", .solved, ""),
         ("x = 'a' * (1 << 30)", "assert True", .error, "MemoryError"),
         ("if __name__ == '__main__': raise ValueError", "assert True", .solved, ""),
@@ -54,7 +57,8 @@ struct CodeRunnerTests {
     }
 
     @Test(arguments: [
-        "print('x' * 3000000)", "import os; os.write(1, bytes(range(256)) * 9999)", "import os; os.close(1); os.close(2)",
+        "print('x' * 3000000)", "import os; os.write(1, bytes(range(256)) * 9999)",
+        "import os; os.close(1); os.close(2)",
         "import sys; sys.stdout = None", "import sys; sys.stderr.write('\\ud800')",
     ])
     func `what a program prints does not change its verdict`(program: String) throws {
@@ -63,7 +67,8 @@ struct CodeRunnerTests {
     }
 
     @Test(arguments: [
-        "import os; os.write(3, b'\\xff\\xfe' * 5000); os._exit(0)", "import os; os.write(3, b'time-out\\n'); os._exit(3)",
+        "import os; os.write(3, b'\\xff\\xfe' * 5000); os._exit(0)",
+        "import os; os.write(3, b'time-out\\n'); os._exit(3)",
         "import os; os.write(3, b'solved'); os._exit(1)",
     ])
     func `a broken verdict is an error`(program: String) throws {
@@ -91,7 +96,8 @@ struct CodeRunnerTests {
     }
 
     @Test func `a file cannot grow without bound`() throws {
-        let program = "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nopen('f', 'wb').write(bytes(2 << 20))"
+        let program =
+            "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nopen('f', 'wb').write(bytes(2 << 20))"
         #expect(try runner().run(program, checks: ["assert True"]).detail.contains("File too large"))
     }
 
@@ -100,9 +106,12 @@ struct CodeRunnerTests {
         guard runner.walls.readOnly else { return }
         let outside = try TemporaryFolder()
         try outside.write("kept", Array("kept".utf8))
-        for act in ["open(p + '/new', 'w')", "open(p + '/kept', 'w')", "os.remove(p + '/kept')", "os.rename(p + '/kept', 'x')"] {
+        for act in [
+            "open(p + '/new', 'w')", "open(p + '/kept', 'w')", "os.remove(p + '/kept')", "os.rename(p + '/kept', 'x')",
+        ] {
             let verdict = try runner.run("import os\np = '\(outside.path)'\n\(act)", checks: ["assert True"])
-            #expect(verdict.detail.contains("Permission denied") || verdict.detail.contains("cross-device"), "\(verdict)")
+            #expect(
+                verdict.detail.contains("Permission denied") || verdict.detail.contains("cross-device"), "\(verdict)")
         }
         #expect(outside.names == ["kept"])
         #expect(try outside.read("kept") == Array("kept".utf8))
@@ -119,7 +128,8 @@ struct CodeRunnerTests {
 
     @Test func `the environment and open files of this process stay here`() throws {
         setenv("CRUMB_TEST_SECRET", "secret", 1)
-        let program = "import os\nassert 'CRUMB_TEST_SECRET' not in os.environ\nassert len(os.listdir('/proc/self/fd')) <= 5"
+        let program =
+            "import os\nassert 'CRUMB_TEST_SECRET' not in os.environ\nassert len(os.listdir('/proc/self/fd')) <= 5"
         let verdict = try runner().run("def f():\n    pass", checks: program.split(separator: "\n").map(String.init))
         #expect(verdict.outcome == .solved, "\(verdict)")
     }

@@ -3,7 +3,8 @@ import Testing
 
 struct TaskFileTests {
     @Test func `a task is called as its last function, and its prompt ends in one newline`() throws {
-        let text = #"{"prompt": "def help():\n    return 1\n\n\ndef twice(n):\n    \"\"\"...\"\"\"\n  ", "checks": ["x", "y"]}"#
+        let text =
+            #"{"prompt": "def help():\n    return 1\n\n\ndef twice(n):\n    \"\"\"...\"\"\"\n  ", "checks": ["x", "y"]}"#
         let tasks = try TaskFile.read(Array("\n\(text)\n \n".utf8), source: "mine")
         #expect(tasks.map(\.name) == ["twice"])
         #expect(tasks[0].prompt.hasSuffix("(n):\n    \"\"\"...\"\"\"\n"))
@@ -18,7 +19,10 @@ struct TaskFileTests {
         (#"{"prompt": "def f():", "checks": ["x", 3]}"#, "1 of 2 checks"),
         (#"{"prompt": "class F:", "checks": ["x"]}"#, "no line that begins with \"def \""),
         (#"{"prompt": "def (x):", "checks": ["x"]}"#, "has no name"),
-        ("{\"prompt\": \"def f():\", \"checks\": [\"x\"]}\n{\"prompt\": \"def f(a):\", \"checks\": [\"x\"]}", "line 2: a task called f"),
+        (
+            "{\"prompt\": \"def f():\", \"checks\": [\"x\"]}\n{\"prompt\": \"def f(a):\", \"checks\": [\"x\"]}",
+            "line 2: a task called f"
+        ),
     ])
     func `a file that is no list of tasks is refused with its line`(text: String, words: String) {
         let error = #expect(throws: (any Error).self) { try TaskFile.read(Array(text.utf8), source: "mine") }

@@ -84,9 +84,11 @@ struct Eval: Verb {
 
     mutating func validate() throws {
         try require(
-            text != nil || continuations.isWanted, "--text is missing: the text to predict, unless --continuations is given.")
+            text != nil || continuations.isWanted,
+            "--text is missing: the text to predict, unless --continuations is given.")
         try require(
-            !continuations.isWanted || against != nil, "--continuations compares with --against SOURCE, which is missing.")
+            !continuations.isWanted || against != nil,
+            "--continuations compares with --against SOURCE, which is missing.")
         try require(
             !continuations.isWanted || windows == nil, "--windows is about perplexity and excludes --continuations.")
         try require(context >= 4, "--context is \(context); it must be at least 4.")

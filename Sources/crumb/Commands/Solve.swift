@@ -58,7 +58,9 @@ struct Solve: Verb {
             valueName: "name"))
     var style: TaskSolver.Style?
 
-    @Option(name: [.customShort("n"), .customLong("tokens")], help: ArgumentHelp("Tokens of an answer at most.", valueName: "n"))
+    @Option(
+        name: [.customShort("n"), .customLong("tokens")],
+        help: ArgumentHelp("Tokens of an answer at most.", valueName: "n"))
     var maximumTokens = 256
 
     @OptionGroup(title: "Engine")
@@ -69,13 +71,15 @@ struct Solve: Verb {
 
     mutating func validate() throws {
         try require(
-            runCode, "this runs code that the model writes, in a sandbox that --help describes; allow it with --run-code.")
+            runCode,
+            "this runs code that the model writes, in a sandbox that --help describes; allow it with --run-code.")
         try require(limit.map { $0 >= 1 }, "--limit must be at least 1.")
         try require(maximumTokens >= 1, "--tokens is \(maximumTokens); it must be at least 1.")
     }
 
     func perform(_ console: Console) throws -> Outcome {
-        let all = try tasks.map { try TaskFile.read(FileSystem.read($0, limit: 1 << 26), source: $0) }
+        let all =
+            try tasks.map { try TaskFile.read(FileSystem.read($0, limit: 1 << 26), source: $0) }
             ?? TaskFile.builtIn()
         let count = min(limit ?? all.count, all.count)
         let chosen = (0..<count).map { all[$0 * all.count / count] }

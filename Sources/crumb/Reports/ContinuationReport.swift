@@ -22,7 +22,9 @@ struct ContinuationReport {
         ])
         table.append(["median", Figures.decimal(agreement.medianAgreeing, places: 1)])
         table.append(["the same to the end", Figures.percent(agreement.shareToTheEnd)])
-        table.append(["source's continuations", "\(Figures.decimal(agreement.tokens.mean, places: 1)) tokens on average"])
+        table.append([
+            "source's continuations", "\(Figures.decimal(agreement.tokens.mean, places: 1)) tokens on average",
+        ])
         table.append([
             "measured on",
             "\(Figures.count(agreement.results.count)) prompts, \(limit) tokens at most, in \(Figures.duration(agreement.seconds))",

@@ -65,7 +65,8 @@ struct SolutionReport {
         if let source {
             table.append(["solved by the source", source.solvedWords])
             table.append([
-                "share of the source's", Self.shareOfSource(self, source).map { Figures.percent($0) } ?? "none to compare with",
+                "share of the source's",
+                Self.shareOfSource(self, source).map { Figures.percent($0) } ?? "none to compare with",
             ])
         }
         table.append(["wrong, error, time-out", "\(count(.wrong)), \(count(.error)), \(count(.timeOut))"])
