@@ -113,7 +113,9 @@ struct Diagnosis {
             }
             return SelfTest.Check(
                 name: name, isPassed: worst.error < GradientCheck.bound,
-                detail: "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)")
+                detail:
+                    "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)"
+            )
         } catch {
             return SelfTest.Check(name: name, isPassed: false, detail: ErrorMapping.sentence(for: error))
         }
