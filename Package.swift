@@ -139,7 +139,8 @@ let package = Package(
             ["ABI", "Digest", "Formats", "JSON", "Model", "Packed", "Template", "Tensor", "Threads", "Tokenizer"],
             [logging]),
         tests(
-            "CrumbEval", ["CPU", "Engine", "Formats", "JSON", "Model", "Tensor", "Threads", "Tokenizer"], [logging]),
+            "CrumbEval", ["CPU", "Engine", "Formats", "JSON", "Model", "Tasks", "Tensor", "Threads", "Tokenizer"],
+            [logging]),
         tests(
             "CrumbPipeline", ["ABI", "Engine", "Formats", "JSON", "Model", "Packed", "Threads"], [logging]),
         .testTarget(

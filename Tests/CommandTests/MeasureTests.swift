@@ -58,6 +58,9 @@ import Testing
             let results = try #require(object["results"]?.array)
             #expect(results.count == 3)
             for key in ["name", "outcome", "detail", "program"] { #expect(results[0][key]?.string != nil, "\(key)") }
+            // The answer's indentation stands there already.
+            let program = try #require(results[0]["program"]?.string)
+            #expect(style == "chat" || program.contains("\"\"\"\n    "))
             for key in ["device", "backend"] { #expect(object[key]?.string != nil, "\(key)") }
         }
         // A random model solves nothing, and nothing is no share of nothing.

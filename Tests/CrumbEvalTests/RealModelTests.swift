@@ -2,6 +2,7 @@ import CrumbEngine
 import CrumbEval
 import CrumbFormats
 import CrumbJSON
+import CrumbTasks
 import CrumbThreads
 import CrumbTokenizer
 import Glibc
@@ -42,6 +43,14 @@ struct RealModelTests {
         #expect(second.text.contains("Rome"))
         // Of the first turn only the answer's last token and what the template puts behind it were not in the cache.
         #expect(second.reusedTokens >= first.promptTokens + first.generatedTokens - 1)
+    }
+
+    /// It does only where the prompt ends as its tokenizer cuts; see `TaskSolver`.
+    @Test(arguments: TaskSolver.Style.allCases) func `a very easy function is written`(style: TaskSolver.Style) throws {
+        let tasks = try TaskFile.builtIn().filter { $0.name == "reverse_text" }
+        let answer = try TaskSolver(load(), tasks: tasks, style: style, limit: 64).answer(0)
+        #expect(answer.program.contains("return text[::-1]"), "\(answer.program)")
+        #expect(answer.tokens < 64)
     }
 
     /// `Scripts/vectors/perplexity.py` made the expected numbers with llama.cpp, which rounds activations to 8 bits.

@@ -102,10 +102,11 @@ struct Eval: Verb {
         let words = try text.map { try TextFile.read($0) }
         let pool = engine.pool()
         let model = try engine.load(model, pool: pool)
-        guard continuations.isWanted else { return try predictions(of: words ?? "", by: model, pool: pool, console) }
-        let source = try source(of: model, pool: pool)
+        guard continuations.isWanted, let source = try source(of: model, pool: pool) else {
+            return try predictions(of: words ?? "", by: model, pool: pool, console)
+        }
         return try continuations.measure(
-            source: source ?? model, model: model,
+            source: source, model: model,
             text: words.map { words in
                 let tokens = model.tokenizer.encode(words, addSpecialTokens: false)
                 return Array(tokens[portion.range(of: tokens.count)])
