@@ -64,7 +64,7 @@ let rooms: [Room] = [
     Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
     Room("CrumbGPU", .swift, ["ABI", "CPU", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
-    Room("CrumbTune", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
+    Room("CrumbTune", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Quant", "Tensor", "Threads"]),
     Room(
         "CrumbEngine", .swift,
         [

@@ -1,3 +1,4 @@
+package import CrumbEngine
 package import CrumbQuant
 
 /// What `crumb quantize` can be asked for.
@@ -16,6 +17,8 @@ package struct QuantizationOptions: Sendable {
     package var calibration = CalibrationSource.builtIn
     package var calibrationTokens = 32_768
     package var seed: UInt64 = 0
+    /// Where layers are quantized and the result is measured.
+    package var device = DeviceChoice.automatic
     /// Threads of the CPU; 0 for as many as the machine has.
     package var threads = 0
     /// Bytes of memory the run may take; nil for no limit. A run that cannot keep it does not start.

@@ -72,7 +72,7 @@ struct Tune: Verb {
         options.ownTokens = text.ownTokens
         options.context = text.context
         options.measures = text.measure
-        options.card = place.index
+        options.card = place.device.index
         options.tuning.steps = method.steps
         options.tuning.texts = method.textsPerStep
         options.tuning.rates.codes = method.codeRate

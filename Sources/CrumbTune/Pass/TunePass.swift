@@ -10,7 +10,7 @@ final class TunePass {
     let stream: Stream
     let kernels: TuneKernels
     let element: CuBLAS.ElementType
-    private let blas: CuBLAS
+    let blas: CuBLAS
     private let frequencies: DeviceBuffer<Float>
     private let epsilon: Float
 
@@ -19,16 +19,17 @@ final class TunePass {
     /// The vectors of a block, and the norm in front of the head.
     enum Vector: Hashable { case inputNorm(Int), postNorm(Int), bias(Int), finalNorm }
 
+    /// - Parameter hasGradients: Whether `backward` and `divergence` will be called, and `work.streams` used.
     init(
         _ configuration: ModelConfiguration, sizes: TuneSizes, element: CuBLAS.ElementType, library: KernelLibrary,
-        blas: CuBLASTable
+        blas: CuBLASTable, hasGradients: Bool = true
     ) throws(CUDAError) {
         let stream = try Stream(on: library.device)
         self.sizes = sizes
         self.element = element
         kernels = try TuneKernels(library, element: element, widest: max(sizes.hidden, sizes.intermediate))
         work = try TuneWorkspace(
-            sizes, elementBytes: element.byteCount, partialCount: Int(CRUMB_TUNE_PARTIALS), on: library.device)
+            sizes, elementBytes: element.byteCount, hasGradients: hasGradients, on: library.device)
         self.blas = try CuBLAS(blas, on: stream)
         frequencies = try stream.upload(configuration.rotaryFrequencies, for: "rotary frequencies")
         epsilon = configuration.rmsNormEps
@@ -41,8 +42,20 @@ final class TunePass {
     ///
     /// - Parameter completes: Whether the last product is wanted; the backward pass does without it.
     func forward(_ block: TuneBlock, from input: UInt64, to output: UInt64, completes: Bool = true) throws(CUDAError) {
-        let s = sizes
         try norm(input, weight: block.inputNorm, to: work.normed1, scales: work.scales1)
+        try attend(block)
+        try copyStream(input, to: work.middle)
+        try addAttention(block, work.attended, to: work.middle)
+        try norm(work.middle, weight: block.postNorm, to: work.normed2, scales: work.scales2)
+        try activate(block, to: work.activation)
+        guard completes else { return }
+        try copyStream(work.middle, to: output)
+        try addActivation(block, work.activation, to: output)
+    }
+
+    /// From the norm in front of it, in `work.normed1`, to the heads' outputs side by side, in `work.attended`.
+    func attend(_ block: TuneBlock) throws(CUDAError) {
+        let s = sizes
         try product(work.normed1, block.queryKeyValue, to: work.rows, n: s.rowFeatures, k: s.hidden)
         try rope(bias: block.bias, backward: false)
         try multiplyHeads(
@@ -60,14 +73,22 @@ final class TunePass {
             to: factor(work.heads, s.headDim, batch: s.share * s.length * s.headDim),
             m: s.share * s.length, n: s.headDim, k: s.length)
         try heads(work.heads, to: work.attended, toHeads: false)
-        try copyStream(input, to: work.middle)
-        try product(work.attended, block.output, addingTo: work.middle, n: s.hidden, k: s.queryFeatures)
-        try norm(work.middle, weight: block.postNorm, to: work.normed2, scales: work.scales2)
-        try product(work.normed2, block.gateUp, to: work.gateUp, n: 2 * s.intermediate, k: s.hidden)
-        try silu(work.activation, backward: false)
-        guard completes else { return }
-        try copyStream(work.middle, to: output)
-        try product(work.activation, block.down, addingTo: output, n: s.hidden, k: s.intermediate)
+    }
+
+    /// stream += o's product with E [M][q features].
+    func addAttention(_ block: TuneBlock, _ attended: UInt64, to stream: UInt64) throws(CUDAError) {
+        try product(attended, block.output, addingTo: stream, n: sizes.hidden, k: sizes.queryFeatures)
+    }
+
+    /// From the norm in front of it, in `work.normed2`, to silu(gate) x up, E [M][intermediate].
+    func activate(_ block: TuneBlock, to activation: UInt64) throws(CUDAError) {
+        try product(work.normed2, block.gateUp, to: work.gateUp, n: 2 * sizes.intermediate, k: sizes.hidden)
+        try silu(activation, backward: false)
+    }
+
+    /// stream += down's product with the activation.
+    func addActivation(_ block: TuneBlock, _ activation: UInt64, to stream: UInt64) throws(CUDAError) {
+        try product(activation, block.down, addingTo: stream, n: sizes.hidden, k: sizes.intermediate)
     }
 
     /// E output = norm(fp32 input).
