@@ -120,6 +120,7 @@ let package = Package(
         tests("CrumbFormats", ["JSON", "Tensor"]),
         tests("CrumbDigest", ["Formats"]),
         tests("CrumbQuant", ["ABI", "BLAS", "Packed", "Threads"]),
+        tests("CrumbTune", ["ABI", "JSON", "Model", "Packed"]),
         tests("CrumbModel", ["Formats", "JSON", "Tensor"]),
         tests("CrumbCPU", ["ABI", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"]),
         tests(
@@ -136,7 +137,8 @@ let package = Package(
         tests(
             "CrumbEval", ["CPU", "Engine", "Formats", "JSON", "Model", "Tensor", "Threads", "Tokenizer"], [logging]),
         tests(
-            "CrumbPipeline", ["ABI", "Engine", "Formats", "JSON", "Model", "Packed", "Threads"], [logging]),
+            "CrumbPipeline", ["ABI", "Engine", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads", "Tune"],
+            [logging]),
         .testTarget(
             name: "CommandTests", dependencies: ["crumb", "CrumbFormats", "CrumbJSON"], swiftSettings: strict),
     ],

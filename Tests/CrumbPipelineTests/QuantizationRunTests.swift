@@ -29,6 +29,7 @@ import Testing
         options.bits = 4
         options.calibration = .ownText
         options.calibrationTokens = 1024
+        options.device = .cpu
         options.threads = 2
         options.measures = false
         return options

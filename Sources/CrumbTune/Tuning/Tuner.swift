@@ -1,7 +1,6 @@
 import CrumbABI
 package import CrumbCUDA
 package import CrumbModel
-package import CrumbPacked
 package import CrumbThreads
 import Glibc
 
@@ -19,7 +18,7 @@ package struct TuneOptions: Sendable {
     package init() {}
 
     /// The share of the rates that step `index`, from 0 on, goes with.
-    func share(of index: Int) -> Float {
+    package func share(of index: Int) -> Float {
         let rise = min(1, Float(index + 1) / Float(max(warmUp, 1)))
         let fall = 0.5 * (1 + cosf(.pi * Float(index) / Float(max(steps, 1))))
         return rise * (0.05 + 0.95 * fall)
@@ -98,18 +97,4 @@ package final class Tuner {
             first_decay: Float(first), second_decay: Float(second), first_correction: correction(first),
             second_correction: correction(second))
     }
-}
-
-/// The numbers of a tuned model.
-package struct TunedWeights: Sendable {
-    package struct Layer: Sendable {
-        package var inputNorm: [Float]
-        package var postAttentionNorm: [Float]
-        /// Of q, k and v, where the model has them.
-        package var biases: [Projection: [Float]]
-        package var matrices: [Projection: PackedMatrix]
-    }
-
-    package var layers: [Layer]
-    package var finalNorm: [Float]
 }
