@@ -42,7 +42,7 @@ package struct QuantizationRun {
     /// - Parameter announce: Called once before the work starts, with lines that say what will be made and what memory
     ///   it takes.
     /// - Returns: What was made. On a throw the output folder does not exist; finished layers stay in the work folder.
-    /// - Throws: `PipelineError`, and the errors of the rooms it uses, each one sentence.
+    /// - Throws: `PipelineError`, `ExcessiveLoss` where the result is of no use, and the errors of the rooms it uses, each one sentence.
     package func run(announce: ([String]) -> Void) throws -> QuantizationSummary {
         let clock = ContinuousClock()
         let start = clock.now
@@ -98,7 +98,10 @@ package struct QuantizationRun {
             peakMemoryBytes: 0, resumedLayers: resumed, matrices: reports)
         try writer.writeTensors(&summary)
         if options.measures, !text.heldOut.isEmpty {
-            summary.measured = try measure(source, folder: writer.folder, text: text, onCard: card != nil)
+            let loss = try measure(source, folder: writer.folder, text: text, onCard: card != nil)
+            // The layers stay in the work folder: with other limits the same run ends in a moment.
+            if !options.keepsAnything { try ExcessiveLoss.check(loss, limit: options.maxDivergence) }
+            summary.measured = loss
         }
         summary.seconds = start.duration(to: clock.now).seconds
         summary.peakMemoryBytes = Self.peakMemory
