@@ -6,11 +6,11 @@ import Glibc
 
 /// What tuning can be asked for.
 package struct TuneOptions: Sendable {
-    package var steps = 300
+    package var steps = 500
     /// Texts of a step.
-    package var texts = 32
+    package var texts = 16
     /// Of the steps after the first ones; they fall to a twentieth along a cosine.
-    package var rates = TuneRates(codes: 1e-3, scales: 1e-3, vectors: 1e-4)
+    package var rates = TuneRates(codes: 2e-3, scales: 1e-3, vectors: 1e-4)
     /// Steps over which the rates rise.
     package var warmUp = 20
     package var seed: UInt64 = 0
