@@ -61,7 +61,7 @@ let rooms: [Room] = [
     Room("CrumbFormats", .guarded, ["JSON", "Tensor"]),
     Room("CrumbDigest", .swift, ["Formats"], [crypto]),
     Room("CrumbQuant", .swift, ["ABI", "BLAS", "Packed", "Tensor", "Threads"]),
-    Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor"]),
+    Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor", "Threads"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
     Room("CrumbGPU", .swift, ["ABI", "CPU", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
     Room("CrumbTune", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Quant", "Tensor", "Threads"]),

@@ -199,7 +199,10 @@ final class CalibrationRun: LayerCalibration {
         _ projections: [Projection], _ layer: Int, _ statistics: InputStatistics, done: (Projection) throws -> Void
     ) throws -> [QuantizedLayerMatrix] {
         guard let shape = plan.shapes[layer][projections[0]] else { return [] }
-        let order = ChannelOrder.sorted(by: statistics.meanSquares, shape: shape)
+        let keys = quantizer.settings.preference.keys(statistics.meanSquares) {
+            forward.weights.layers[layer].largestWeights(projections, pool: pool)
+        }
+        let order = ChannelOrder.sorted(by: keys, shape: shape)
         let name = forward.weights.layers[layer][projections[0]].name
         let factor: ErrorFactor
         do {

@@ -14,6 +14,8 @@ package struct QuantizationOptions: Sendable {
     /// Share of the 2-bit weights kept in 16 bits.
     package var outlierShare = 0.002
     package var method = QuantizationMethod.full
+    /// Which channels have 4 bits.
+    package var preference = ChannelPreference.sensitivity
     package var calibration = CalibrationSource.builtIn
     package var calibrationTokens = 32_768
     package var seed: UInt64 = 0

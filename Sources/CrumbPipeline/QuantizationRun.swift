@@ -119,7 +119,7 @@ package struct QuantizationRun {
         _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, work: WorkFolder, blas: BLAS?,
         card: Card?
     ) throws -> [MatrixReport] {
-        let settings = QuantizerSettings(method: options.method)
+        let settings = QuantizerSettings(method: options.method, preference: options.preference)
         let originals = source.forward.weights.layers
         // The measurement afterwards needs the source as it was.
         defer { source.forward.weights.layers = originals }
@@ -201,6 +201,7 @@ package struct QuantizationRun {
         object["four_bit_share"] = options.fourBitShare.map { JSONValue($0) } ?? .null
         object["outliers_per_tile"] = JSONValue(options.outliersPerTile)
         object["method"] = .string(options.method.rawValue)
+        object["channels"] = .string(options.preference.rawValue)
         object["text"] = .string(text.digest)
         return object
     }

@@ -34,7 +34,7 @@ struct Crumb: ParsableCommand {
         version: Crumb.releaseVersion,
         subcommands: [
             Quantize.self, Tune.self, Run.self, Chat.self, Eval.self, Inspect.self, Verify.self, Bench.self,
-            Doctor.self,
+            Doctor.self, ExperimentVerb.self,
         ])
 
     /// What `crumb --version` prints and quantized folders record.

@@ -3,7 +3,7 @@ import CrumbJSON
 import Testing
 
 @Suite struct UsageTests {
-    static let verbs = ["quantize", "run", "chat", "eval", "inspect", "verify", "bench", "doctor"]
+    static let verbs = ["quantize", "run", "chat", "eval", "inspect", "verify", "bench", "doctor", "tune", "experiment"]
 
     @Test(arguments: verbs) func `the help of a verb has examples and the keys of its JSON`(verb: String) throws {
         let result = try Program.crumb(verb, "--help")

@@ -137,7 +137,10 @@ package final class CardCalibration {
     ) throws -> [Result] {
         guard let shape = shapes[layer][projections[0]] else { return [] }
         let meanSquares = try statistics.meanSquares()
-        let order = ChannelOrder.sorted(by: meanSquares, shape: shape)
+        let keys = settings.preference.keys(meanSquares) {
+            weights.layers[layer].largestWeights(projections, pool: upload.pool)
+        }
+        let order = ChannelOrder.sorted(by: keys, shape: shape)
         let factor = try CardFactor(
             statistics, meanSquares: meanSquares, order: order, settings: settings, queue)
         return try projections.compactMap { projection in
