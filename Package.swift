@@ -137,7 +137,8 @@ let package = Package(
         tests(
             "CrumbEval", ["CPU", "Engine", "Formats", "JSON", "Model", "Tensor", "Threads", "Tokenizer"], [logging]),
         tests(
-            "CrumbPipeline", ["ABI", "Engine", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads", "Tune"],
+            "CrumbPipeline",
+            ["ABI", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads", "Tune"],
             [logging]),
         .testTarget(
             name: "CommandTests", dependencies: ["crumb", "CrumbFormats", "CrumbJSON"], swiftSettings: strict),

@@ -41,5 +41,7 @@ final class CardCalibrationRun: LayerCalibration {
         return try packed.map { try $0.get() }
     }
 
-    func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws { try calibration.pass(layer, weights: weights) }
+    func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
+        try calibration.pass(layer, weights: weights)
+    }
 }

@@ -84,8 +84,10 @@ package struct QuantizationRun {
         }
 
         let work = try WorkFolder(
-            path: options.outputPath + ".partial", fingerprint: fingerprint(
-                source, text, arithmetic: card?.device.info.name ?? "\(source.forward.backend.name), \(blas?.kernelName ?? "")"),
+            path: options.outputPath + ".partial",
+            fingerprint: fingerprint(
+                source, text,
+                arithmetic: card?.device.info.name ?? "\(source.forward.backend.name), \(blas?.kernelName ?? "")"),
             resume: options.resume,
             layers: source.configuration.numHiddenLayers)
         let resumed = work.doneLayers

@@ -40,7 +40,8 @@ package struct TuningOptions: Sendable {
             (0...67_108_864).contains(ownTokens), "--own-tokens is \(ownTokens), but must lie between 0 and 67108864")
         try require(
             (1...1_000_000).contains(tuning.steps), "--steps is \(tuning.steps), but 1 to 1000000 can be made")
-        try require((1...4096).contains(tuning.texts), "--texts-per-step is \(tuning.texts), but 1 to 4096 are possible")
+        try require(
+            (1...4096).contains(tuning.texts), "--texts-per-step is \(tuning.texts), but 1 to 4096 are possible")
         for (name, rate) in [
             ("--code-rate", tuning.rates.codes), ("--scale-rate", tuning.rates.scales),
             ("--norm-rate", tuning.rates.vectors),

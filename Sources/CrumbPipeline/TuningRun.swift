@@ -110,7 +110,8 @@ package struct TuningRun {
             divergences.append(try tuner.step(texts))
             guard let last = divergences.last, last.isFinite else {
                 throw PipelineError(
-                    "the divergence is not a number after \(step + 1) steps; try lower rates, such as --code-rate 0.0003")
+                    "the divergence is not a number after \(step + 1) steps; try lower rates, such as --code-rate 0.0003"
+                )
             }
             if step % 16 == 0 { for model in models { try model.checkpoint.checkUnchanged() } }
             let recent = divergences.suffix(16)

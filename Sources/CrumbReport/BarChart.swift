@@ -33,7 +33,8 @@ package struct BarChart {
             "svg",
             [
                 "xmlns": "http://www.w3.org/2000/svg", "class": "chart", "role": "img", "aria-label": title,
-                "viewBox": "0 0 \(coordinate(chart.width)) \(coordinate(chart.height))", "width": coordinate(chart.width),
+                "viewBox": "0 0 \(coordinate(chart.width)) \(coordinate(chart.height))",
+                "width": coordinate(chart.width),
                 "height": coordinate(chart.height),
             ], [Markup(style: Chart.style), block(0, 0, chart.width, chart.height, "paper")] + chart.content)
         return page.rendered() + "\n"

@@ -50,7 +50,8 @@ import Testing
     func methods() {
         #expect(
             Experiment.methods.variants.map(\.name) == [
-                "rtn, 2 bits", "gptq, 2 bits", "full, 2 bits", "rtn, 3 bits", "gptq, 3 bits", "full, 3 bits", "rtn, 4 bits",
+                "rtn, 2 bits", "gptq, 2 bits", "full, 2 bits", "rtn, 3 bits", "gptq, 3 bits", "full, 3 bits",
+                "rtn, 4 bits",
                 "gptq, 4 bits", "full, 4 bits",
             ])
     }

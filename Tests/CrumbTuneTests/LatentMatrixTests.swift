@@ -67,7 +67,8 @@ import Testing
         for (index, weight) in latent.weights.enumerated() {
             let scale = latent.scales[index / 32]
             let channel = Int(made.order.channels[index % positions])
-            guard channel != Int(CRUMB_PADDING_CHANNEL), latent.outliers[index / 32] >> UInt32(index % 32) & 1 == 0 else {
+            guard channel != Int(CRUMB_PADDING_CHANNEL), latent.outliers[index / 32] >> UInt32(index % 32) & 1 == 0
+            else {
                 continue
             }
             let level = Float(made.matrix.codes[index]) - (made.matrix.isFourBit(index % positions) ? 7.5 : 1.5)

@@ -1,7 +1,7 @@
 // Argument structs of the kernels that quantize matrices, shared by Swift and CUDA. They do what CrumbQuant does on the
-// CPU, step by step, with the same formulas; sums come in other orders. Letters: N rows, P positions (permuted channels,
-// padding included), K source channels. Arrays of a matrix are channel-major, so that neighbouring threads, which take
-// neighbouring rows, touch neighbouring numbers.
+// CPU, step by step, with the same formulas; sums come in other orders. Letters: N rows, P positions (permuted
+// channels, padding included), K source channels. Arrays of a matrix are channel-major, so that neighbouring threads,
+// which take neighbouring rows, touch neighbouring numbers.
 #ifndef CRUMB_QUANTIZE_KERNELS_H
 #define CRUMB_QUANTIZE_KERNELS_H
 

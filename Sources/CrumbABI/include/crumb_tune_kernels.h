@@ -38,8 +38,8 @@ typedef struct {
 
 // output[p] = sums of the columns over the p-th share of the rows.
 typedef struct {
-    CRUMB_DEVICE(const void) input;   // Element or fp32 [rows][columns]
-    CRUMB_DEVICE(float) output;       // [parts][columns]
+    CRUMB_DEVICE(const void) input; // Element or fp32 [rows][columns]
+    CRUMB_DEVICE(float) output;     // [parts][columns]
     uint32_t rows;
     uint32_t columns;
     uint32_t parts;
@@ -49,11 +49,11 @@ typedef struct {
 // Queries, keys and values of each head one after the other, queries and keys rotated; or, backward, their gradients
 // back.
 typedef struct {
-    CRUMB_DEVICE(void) rows;              // Element [M][(heads + 2 x kv heads) x D]
-    CRUMB_DEVICE(const float) bias;       // [(heads + 2 x kv heads) x D], nullable; not backward
+    CRUMB_DEVICE(void) rows;               // Element [M][(heads + 2 x kv heads) x D]
+    CRUMB_DEVICE(const float) bias;        // [(heads + 2 x kv heads) x D], nullable; not backward
     CRUMB_DEVICE(const float) frequencies; // [D / 2]
-    CRUMB_DEVICE(void) queries;           // Element [texts][heads][L][D]
-    CRUMB_DEVICE(void) keys;              // Element [texts][kv heads][L][D]
+    CRUMB_DEVICE(void) queries;            // Element [texts][heads][L][D]
+    CRUMB_DEVICE(void) keys;               // Element [texts][kv heads][L][D]
     CRUMB_DEVICE(void) values;
     uint32_t length; // L
     uint32_t heads;
@@ -75,25 +75,25 @@ typedef struct {
 
 // probabilities = softmax of scale x scores over positions up to a row's own.
 typedef struct {
-    CRUMB_DEVICE(const float) scores;       // [texts x heads][L][L]
-    CRUMB_DEVICE(void) probabilities;       // Element, the same shape
+    CRUMB_DEVICE(const float) scores; // [texts x heads][L][L]
+    CRUMB_DEVICE(void) probabilities; // Element, the same shape
     uint32_t length;
     float scale; // 1 / sqrt(D)
 } crumb_tune_softmax_args;
 
 // The gradient of the probabilities becomes that of queries x keys.
 typedef struct {
-    CRUMB_DEVICE(const float) gradient;      // [texts x heads][L][L]
-    CRUMB_DEVICE(const void) probabilities;  // Element
-    CRUMB_DEVICE(void) output;               // Element
+    CRUMB_DEVICE(const float) gradient;     // [texts x heads][L][L]
+    CRUMB_DEVICE(const void) probabilities; // Element
+    CRUMB_DEVICE(void) output;              // Element
     uint32_t length;
     float scale;
 } crumb_tune_softmax_backward_args;
 
 // output = silu(gate) x up; backward: gate_up becomes its own gradient.
 typedef struct {
-    CRUMB_DEVICE(void) gate_up;  // Element [M][2 x features]
-    CRUMB_DEVICE(void) output;   // Element [M][features]; backward: its gradient
+    CRUMB_DEVICE(void) gate_up; // Element [M][2 x features]
+    CRUMB_DEVICE(void) output;  // Element [M][features]; backward: its gradient
     uint32_t features;
     uint32_t backward;
 } crumb_tune_silu_args;
@@ -134,15 +134,15 @@ typedef struct {
     CRUMB_DEVICE(float) latents; // [N][positions]
     CRUMB_DEVICE(float) first;   // Adam's means, of the gradient and of its square
     CRUMB_DEVICE(float) second;
-    CRUMB_DEVICE(float) scales;  // [N][positions / 32]
+    CRUMB_DEVICE(float) scales; // [N][positions / 32]
     CRUMB_DEVICE(float) scale_first;
     CRUMB_DEVICE(float) scale_second;
-    CRUMB_DEVICE(const float) row_scales;   // [N][segments][2]: 4-bit region, 2-bit region
-    CRUMB_DEVICE(const uint32_t) outliers;  // [N][positions / 32]: bit c for channel c of the group
-    CRUMB_DEVICE(const uint16_t) order;     // [positions]
-    CRUMB_DEVICE(const float) gradient;     // [N][K]; null: nothing but the rounding is done
-    CRUMB_DEVICE(void) weights;             // Element [N][K]
-    uint32_t columns;                       // K
+    CRUMB_DEVICE(const float) row_scales;  // [N][segments][2]: 4-bit region, 2-bit region
+    CRUMB_DEVICE(const uint32_t) outliers; // [N][positions / 32]: bit c for channel c of the group
+    CRUMB_DEVICE(const uint16_t) order;    // [positions]
+    CRUMB_DEVICE(const float) gradient;    // [N][K]; null: nothing but the rounding is done
+    CRUMB_DEVICE(void) weights;            // Element [N][K]
+    uint32_t columns;                      // K
     uint32_t positions;
     uint32_t segment_channels;
     uint32_t four_bit_channels;

@@ -21,7 +21,9 @@ struct CardMatrix {
     }
 
     /// Bytes of a matrix's numbers.
-    static func byteCount(_ shape: crumb_packed_shape) -> Int { pieces(shape).reduce(0) { $0 + DeviceArena.rounded($1) } }
+    static func byteCount(_ shape: crumb_packed_shape) -> Int {
+        pieces(shape).reduce(0) { $0 + DeviceArena.rounded($1) }
+    }
 
     private static func pieces(_ shape: crumb_packed_shape) -> [Int] {
         let (n, p) = (shape.n, shape.orderCount)
@@ -82,7 +84,8 @@ struct CardMatrix {
     }
 
     private func chooseRowScales() throws(CUDAError) {
-        var arguments = crumb_quantize_scales_args(matrix: matrix, best: best, trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+        var arguments = crumb_quantize_scales_args(
+            matrix: matrix, best: best, trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         withUnsafeMutableBytes(of: &arguments.trials) { $0.copyBytes(from: Self.trials.withUnsafeBytes { Array($0) }) }
         try queue.launch(queue.kernels.bestScales, threads: rows, times: groups, arguments)
         try queue.launch(queue.kernels.rowScales, threads: rows, times: 2 * Int(shape.segments), arguments)

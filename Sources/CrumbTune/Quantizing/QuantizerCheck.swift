@@ -44,7 +44,9 @@ package struct QuantizerCheck {
         let inputs = (0..<Self.tokens * Self.columns).map { index in
             (common[index / Self.columns] + random.normal()) * (index % 7 == 0 ? 4 : 1)
         }
-        let weights = (0..<Self.rows * Self.columns).map { _ in random.normal() * (Int.random(in: 0..<99, using: &random) == 0 ? 6 : 1) }
+        let weights = (0..<Self.rows * Self.columns).map { _ in
+            random.normal() * (Int.random(in: 0..<99, using: &random) == 0 ? 6 : 1)
+        }
         let address = try pass.stream.upload(inputs, for: "a check")
         let scratch = try DeviceBuffer<Float>(count: inputs.count, on: library.device, for: "a check")
         let source = try pass.stream.upload(weights, for: "a check")

@@ -44,7 +44,8 @@ final class Student {
             if let biases = DenseModel.biases(layer) { dense.blocks[index].bias = try vector(.bias(index), biases) }
             let packed = try Projection.allCases.map { projection in
                 guard case .packed(let matrix) = layer[projection].storage else {
-                    throw TuneError("\(layer[projection].name) is not packed: only a model that Crumb quantized is tuned")
+                    throw TuneError(
+                        "\(layer[projection].name) is not packed: only a model that Crumb quantized is tuned")
                 }
                 return matrix
             }
@@ -106,7 +107,9 @@ final class Student {
     func result(_ pass: TunePass, pool: ThreadPool) throws -> TunedWeights {
         var layers: [TunedWeights.Layer] = []
         for index in matrices.indices {
-            let latents = try Projection.allCases.map { try matrices[index][$0].unsafelyUnwrapped.download(pass.stream) }
+            let latents = try Projection.allCases.map {
+                try matrices[index][$0].unsafelyUnwrapped.download(pass.stream)
+            }
             let records = pool.map(count: latents.count) { place -> Result<HeapBuffer, PackedError> in
                 do throws(PackedError) {
                     return .success(try BlockPacker.pack(latents[place].rounded()))
@@ -126,7 +129,8 @@ final class Student {
             }
             layers.append(
                 TunedWeights.Layer(
-                    inputNorm: try numbers(.inputNorm(index), pass), postAttentionNorm: try numbers(.postNorm(index), pass),
+                    inputNorm: try numbers(.inputNorm(index), pass),
+                    postAttentionNorm: try numbers(.postNorm(index), pass),
                     biases: try biases(index, pass), matrices: packed))
         }
         return TunedWeights(layers: layers, finalNorm: try numbers(.finalNorm, pass))
@@ -142,7 +146,9 @@ final class Student {
         var start = 0
         for projection in [Projection.q, .k, .v] {
             let end = start + configuration.shape(of: projection).rows
-            if configuration.biases.contains(projection), end <= all.count { result[projection] = Array(all[start..<end]) }
+            if configuration.biases.contains(projection), end <= all.count {
+                result[projection] = Array(all[start..<end])
+            }
             start = end
         }
         return result

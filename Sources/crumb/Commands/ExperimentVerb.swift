@@ -53,7 +53,8 @@ struct ExperimentVerb: Verb {
 
     @Option(
         name: [.customShort("o"), .customLong("output")],
-        help: ArgumentHelp("Start of the names of the files to write: NAME-share.md and NAME-share.svg.", valueName: "name"))
+        help: ArgumentHelp(
+            "Start of the names of the files to write: NAME-share.md and NAME-share.svg.", valueName: "name"))
     var name: String?
 
     @OptionGroup(title: "Engine")

@@ -117,7 +117,9 @@ struct Diagnosis {
         return [
             check("gradients of tuning") {
                 let results = try GradientCheck(library: library, blas: blas, pool: ThreadPool()).run()
-                guard let worst = results.max(by: { $0.error < $1.error }) else { return (false, "nothing was measured") }
+                guard let worst = results.max(by: { $0.error < $1.error }) else {
+                    return (false, "nothing was measured")
+                }
                 return (
                     worst.error < GradientCheck.bound,
                     "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)"

@@ -12,7 +12,8 @@ struct ExperimentReport {
 
     private var table: TextTable {
         var table = TextTable([
-            (experiment.rawValue, .left), ("bits per weight", .right), ("perplexity ratio", .right), ("mean KL", .right),
+            (experiment.rawValue, .left), ("bits per weight", .right), ("perplexity ratio", .right),
+            ("mean KL", .right),
             ("same first choice", .right),
         ])
         for row in rows { table.append(cells(row)) }
@@ -28,7 +29,8 @@ struct ExperimentReport {
 
     var markdown: String {
         var lines = [
-            "# \(model): \(experiment.title)", "", "| | bits per weight | perplexity ratio | mean KL | same first choice |",
+            "# \(model): \(experiment.title)", "",
+            "| | bits per weight | perplexity ratio | mean KL | same first choice |",
             "|---|---|---|---|---|",
         ]
         for row in rows { lines.append("| " + cells(row).joined(separator: " | ") + " |") }
@@ -41,7 +43,9 @@ struct ExperimentReport {
             bars: rows.map { row in
                 BarChart.Bar(
                     name: row.name, amount: row.meanKL,
-                    text: "\(Figures.decimal(row.meanKL, places: 3)) at \(Figures.decimal(row.bitsPerWeight, places: 2)) bits")
+                    text:
+                        "\(Figures.decimal(row.meanKL, places: 3)) at \(Figures.decimal(row.bitsPerWeight, places: 2)) bits"
+                )
             }
         ).svg()
     }
