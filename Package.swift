@@ -63,10 +63,10 @@ let rooms: [Room] = [
     Room("CrumbDigest", .swift, ["Formats"], [crypto]),
     Room("CrumbTasks", .swift, ["Corpus", "Formats", "JSON", "Sandbox"]),
     Room("CrumbQuant", .swift, ["ABI", "BLAS", "Packed", "Tensor", "Threads"]),
-    Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor"]),
+    Room("CrumbModel", .swift, ["ABI", "Formats", "JSON", "Packed", "Tensor", "Threads"]),
     Room("CrumbCPU", .swift, ["ABI", "Model", "Packed", "SIMD", "Tensor", "Threads"]),
     Room("CrumbGPU", .swift, ["ABI", "CPU", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
-    Room("CrumbTune", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Tensor", "Threads"]),
+    Room("CrumbTune", .swift, ["ABI", "CUDA", "JSON", "Model", "Packed", "Quant", "Tensor", "Threads"]),
     Room(
         "CrumbEngine", .swift,
         [
@@ -125,6 +125,7 @@ let package = Package(
         tests("CrumbDigest", ["Formats"]),
         tests("CrumbTasks", ["Formats", "JSON"]),
         tests("CrumbQuant", ["ABI", "BLAS", "Packed", "Threads"]),
+        tests("CrumbTune", ["ABI", "JSON", "Model", "Packed"]),
         tests("CrumbModel", ["Formats", "JSON", "Tensor"]),
         tests("CrumbCPU", ["ABI", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads"]),
         tests(
@@ -142,7 +143,9 @@ let package = Package(
             "CrumbEval", ["CPU", "Engine", "Formats", "JSON", "Model", "Tasks", "Tensor", "Threads", "Tokenizer"],
             [logging]),
         tests(
-            "CrumbPipeline", ["ABI", "Engine", "Formats", "JSON", "Model", "Packed", "Threads"], [logging]),
+            "CrumbPipeline",
+            ["ABI", "Engine", "Eval", "Formats", "JSON", "Model", "Packed", "Tensor", "Threads", "Tune"],
+            [logging]),
         .testTarget(
             name: "CommandTests", dependencies: ["crumb", "CrumbFormats", "CrumbJSON"], swiftSettings: strict),
     ],

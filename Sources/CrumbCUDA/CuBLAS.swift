@@ -99,13 +99,14 @@ package struct CuBLAS: ~Copyable {
         }
     }
 
-    /// c (M, N) = a (M, K) b (K, N) + beta c, for each of `batches`, summed in fp32. A transposed factor is stored as
+    /// c (M, N) = alpha a (M, K) b (K, N) + beta c, for each of `batches`, summed in fp32. A transposed factor is stored as
     /// (K, M) or (N, K).
     package borrowing func multiply(
-        _ a: Factor, _ b: Factor, into c: Factor, m: Int, n: Int, k: Int, beta: Float = 0, batches: Int = 1
+        _ a: Factor, _ b: Factor, into c: Factor, m: Int, n: Int, k: Int, alpha: Float = 1, beta: Float = 0,
+        batches: Int = 1
     ) throws(CUDAError) {
         precondition(!c.isTransposed, "a result is stored as it is")
-        var (alpha, beta) = (Float(1), beta)
+        var (alpha, beta) = (alpha, beta)
         func pointer(_ factor: Factor) -> UnsafeMutableRawPointer? {
             UnsafeMutableRawPointer(bitPattern: UInt(factor.matrix.address))
         }

@@ -27,6 +27,12 @@ package enum DeviceChoice: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// The number of the GPU that is meant, where a GPU is.
+    package var index: Int {
+        guard case .cuda(let index) = self else { return 0 }
+        return index
+    }
+
     package var description: String {
         switch self {
         case .automatic: "auto"

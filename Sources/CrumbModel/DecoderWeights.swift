@@ -1,3 +1,5 @@
+package import CrumbThreads
+
 /// The weights of one decoder block.
 package struct LayerWeights: Sendable {
     /// hiddenSize numbers each.
@@ -49,6 +51,29 @@ package struct LayerWeights: Sendable {
             case .down: down[0] = newValue
             }
         }
+    }
+}
+
+extension LayerWeights {
+    /// The largest |weight| of each input channel over the matrices of `projections`, which share their input.
+    package func largestWeights(_ projections: [Projection], pool: ThreadPool) -> [Float] {
+        var largest = [Float](repeating: 0, count: projections.first.map { self[$0].columns } ?? 0)
+        for projection in projections {
+            let weight = self[projection]
+            let rows = WeightRows(weight)
+            // A run of rows each, so that no thread waits for another.
+            let runs = pool.map(count: (weight.rows + 255) / 256) { run -> [Float] in
+                var row = [Float](repeating: 0, count: weight.columns)
+                var most = row
+                for n in run * 256..<min((run + 1) * 256, weight.rows) {
+                    row.withUnsafeMutableBufferPointer { rows.read(n, into: $0.baseAddress.unsafelyUnwrapped) }
+                    for k in row.indices { most[k] = max(most[k], abs(row[k])) }
+                }
+                return most
+            }
+            for most in runs { for k in most.indices { largest[k] = max(largest[k], most[k]) } }
+        }
+        return largest
     }
 }
 

@@ -7,18 +7,11 @@ import CrumbQuant
 import CrumbTensor
 import CrumbThreads
 
-/// A quantized matrix with what rounding did to it.
-struct QuantizedLayerMatrix {
-    let projection: Projection
-    let packed: PackedMatrix
-    let error: MatrixError
-}
-
 /// Goes through a model layer by layer: collects the inputs of each matrix on the outputs of what is quantized already,
 /// has it quantized, and carries the calibration text through.
 ///
 /// Memory: the residual stream and the attention outputs of all tokens, and one input's statistics and factor.
-final class CalibrationRun {
+final class CalibrationRun: LayerCalibration {
     private let forward: DecoderForward
     private let sequences: [[Int32]]
     private let quantizer: MatrixQuantizer
@@ -174,7 +167,10 @@ final class CalibrationRun {
         _ projections: [Projection], _ layer: Int, _ statistics: InputStatistics, done: (Projection) throws -> Void
     ) throws -> [QuantizedLayerMatrix] {
         guard let shape = plan.shapes[layer][projections[0]] else { return [] }
-        let order = ChannelOrder.sorted(by: statistics, shape: shape)
+        let keys = quantizer.settings.preference.keys(statistics.meanSquares) {
+            forward.weights.layers[layer].largestWeights(projections, pool: pool)
+        }
+        let order = ChannelOrder.sorted(by: keys, shape: shape)
         let name = forward.weights.layers[layer][projections[0]].name
         let factor: ErrorFactor
         do {
@@ -194,13 +190,8 @@ final class CalibrationRun {
         let results: [QuantizedLayerMatrix]
         do {
             results = try zip(projections, quantizer.quantize(sources, order: order, factor: factor)).map {
-                let (matrix, error) = $1
-                let shape = matrix.shape
-                let records = try BlockPacker.pack(matrix).tensor(
-                    forward.weights.layers[layer][$0].name + ".weight", .u8,
-                    [Int(shape.segments), shape.rowTiles, shape.recordBytes])
-                let packed = try PackedMatrix(shape: shape, records: records, order: order)
-                return QuantizedLayerMatrix(projection: $0, packed: packed, error: error)
+                try QuantizedLayerMatrix(
+                    $0, name: forward.weights.layers[layer][$0].name, $1.matrix, order: order, error: $1.error)
             }
         } catch {
             throw PipelineError("\(error)")

@@ -1,3 +1,4 @@
+package import CrumbEngine
 package import CrumbQuant
 
 /// What `crumb quantize` can be asked for.
@@ -13,9 +14,13 @@ package struct QuantizationOptions: Sendable {
     /// Share of the 2-bit weights kept in 16 bits.
     package var outlierShare = 0.002
     package var method = QuantizationMethod.full
+    /// Which channels have 4 bits.
+    package var preference = ChannelPreference.sensitivity
     package var calibration = CalibrationSource.builtIn
     package var calibrationTokens = 32_768
     package var seed: UInt64 = 0
+    /// Where layers are quantized and the result is measured.
+    package var device = DeviceChoice.automatic
     /// Threads of the CPU; 0 for as many as the machine has.
     package var threads = 0
     /// Bytes of memory the run may take; nil for no limit. A run that cannot keep it does not start.
@@ -28,6 +33,10 @@ package struct QuantizationOptions: Sendable {
     package var embeddingBits: Int?
     /// Whether perplexity and divergence are measured afterwards on text that was not calibrated on.
     package var measures = true
+    /// Most divergence from the source, in nats a token, that a result may have; see `ExcessiveLoss`.
+    package var maxDivergence = 1.0
+    /// Keeps a result whatever it lost.
+    package var keepsAnything = false
 
     package init(modelPath: String, outputPath: String) {
         self.modelPath = modelPath
@@ -51,6 +60,7 @@ package struct QuantizationOptions: Sendable {
             (0...0.03125).contains(outlierShare),
             "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03125")
         try require(!outputPath.isEmpty, "the output folder has no name; give one with -o")
+        try require(maxDivergence > 0, "--max-divergence is \(maxDivergence), but must be above 0")
         try require(
             (256...16_777_216).contains(calibrationTokens),
             "--calibration-tokens is \(calibrationTokens), but at least 256 and at most 16777216 are of use")
@@ -76,6 +86,27 @@ package enum CalibrationSource: Sendable, Equatable, CustomStringConvertible {
         case .file(let path): path
         case .ownText: "text that the source model writes itself"
         }
+    }
+}
+
+/// The result is too far from its source to be of use, and was not kept.
+///
+/// The limit, 1 nat a token by default, lies between SmolLM2-135M at 2.85 bits, which has lost much and still answers (0.74 on
+/// the built-in text, perplexity twice its source's), and with 2 bits and no outliers (1.69, five times).
+package struct ExcessiveLoss: Error, Sendable, CustomStringConvertible {
+    package let measured: MeasuredLoss
+    package let limit: Double
+
+    package var description: String {
+        "the result was not kept: on \(measured.text) it diverges from the source by "
+            + "\(ModelCard.rounded(measured.meanKL, 3)) nats a token, above the limit of \(limit), and perplexity rose from "
+            + "\(ModelCard.rounded(measured.sourcePerplexity, 2)) to \(ModelCard.rounded(measured.perplexity, 2)); give more "
+            + "--bits or calibrate on other text, or keep it all the same with --force"
+    }
+
+    /// - Throws: itself where the loss is above the limit, or is no number.
+    static func check(_ measured: MeasuredLoss, limit: Double) throws(ExcessiveLoss) {
+        guard measured.meanKL <= limit else { throw ExcessiveLoss(measured: measured, limit: limit) }
     }
 }
 

@@ -1,5 +1,6 @@
 import CrumbABI
 import CrumbBLAS
+import CrumbCUDA
 import CrumbEngine
 import CrumbEval
 import CrumbFormats
@@ -9,6 +10,7 @@ import CrumbPacked
 import CrumbQuant
 import CrumbTensor
 import CrumbThreads
+import CrumbTune
 import Glibc
 package import Logging
 
@@ -40,7 +42,7 @@ package struct QuantizationRun {
     /// - Parameter announce: Called once before the work starts, with lines that say what will be made and what memory
     ///   it takes.
     /// - Returns: What was made. On a throw the output folder does not exist; finished layers stay in the work folder.
-    /// - Throws: `PipelineError`, and the errors of the rooms it uses, each one sentence.
+    /// - Throws: `PipelineError`, `ExcessiveLoss` where the result is of no use, and the errors of the rooms it uses, each one sentence.
     package func run(announce: ([String]) -> Void) throws -> QuantizationSummary {
         let clock = ContinuousClock()
         let start = clock.now
@@ -54,7 +56,9 @@ package struct QuantizationRun {
                 "\(options.outputPath) cannot be made: \(parent): \(systemMessage()); "
                     + "choose a folder that can be written to")
         }
-        let blas = try BLAS.load()
+        let card = try openCard()
+        // A GPU's products are cuBLAS's.
+        let blas = card == nil ? try BLAS.load() : nil
         let pool = options.threads > 0 ? ThreadPool(threadCount: options.threads) : ThreadPool()
         let source = try ModelLoader(pool: pool, logger: logger).load(options.modelPath)
         guard source.quantization == nil else {
@@ -80,11 +84,14 @@ package struct QuantizationRun {
         }
 
         let work = try WorkFolder(
-            path: options.outputPath + ".partial", fingerprint: fingerprint(source, text, kernelName: blas.kernelName),
+            path: options.outputPath + ".partial",
+            fingerprint: fingerprint(
+                source, text,
+                arithmetic: card?.device.info.name ?? "\(source.forward.backend.name), \(blas?.kernelName ?? "")"),
             resume: options.resume,
             layers: source.configuration.numHiddenLayers)
         let resumed = work.doneLayers
-        let reports = try quantizeLayers(source, text: text, plan: plan, work: work, blas: blas)
+        let reports = try quantizeLayers(source, text: text, plan: plan, work: work, blas: blas, card: card)
         try progress(QuantizationProgress(stage: "writing", fraction: layersShare))
         let writer = FolderWriter(options: options, source: source, plan: plan, work: work, names: names)
         var summary = QuantizationSummary(
@@ -93,7 +100,10 @@ package struct QuantizationRun {
             peakMemoryBytes: 0, resumedLayers: resumed, matrices: reports)
         try writer.writeTensors(&summary)
         if options.measures, !text.heldOut.isEmpty {
-            summary.measured = try measure(source, folder: writer.folder, text: text)
+            let loss = try measure(source, folder: writer.folder, text: text, onCard: card != nil)
+            // The layers stay in the work folder: with other limits the same run ends in a moment.
+            if !options.keepsAnything { try ExcessiveLoss.check(loss, limit: options.maxDivergence) }
+            summary.measured = loss
         }
         summary.seconds = start.duration(to: clock.now).seconds
         summary.peakMemoryBytes = Self.peakMemory
@@ -108,14 +118,22 @@ package struct QuantizationRun {
     private let layersShare = 0.92
 
     private func quantizeLayers(
-        _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, work: WorkFolder, blas: BLAS
+        _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, work: WorkFolder, blas: BLAS?,
+        card: Card?
     ) throws -> [MatrixReport] {
-        let quantizer = MatrixQuantizer(
-            settings: QuantizerSettings(method: options.method), blas: blas, pool: source.pool)
+        let settings = QuantizerSettings(method: options.method, preference: options.preference)
         let originals = source.forward.weights.layers
         // The measurement afterwards needs the source as it was.
         defer { source.forward.weights.layers = originals }
-        let run = try CalibrationRun(source.forward, sequences: text.sequences, plan: plan, quantizer: quantizer)
+        let run: any LayerCalibration =
+            if let card {
+                try CardCalibrationRun(
+                    source, sequences: text.sequences, plan: plan, settings: settings, card: card)
+            } else {
+                try CalibrationRun(
+                    source.forward, sequences: text.sequences, plan: plan,
+                    quantizer: MatrixQuantizer(settings: settings, blas: blas ?? BLAS.load(), pool: source.pool))
+            }
         let layers = source.configuration.numHiddenLayers
         let total = Double(layers * Projection.allCases.count)
         var reports: [MatrixReport] = []
@@ -148,6 +166,24 @@ package struct QuantizationRun {
         return reports
     }
 
+    /// The GPU that the layers are quantized on; nil for the CPU.
+    private func openCard() throws -> Card? {
+        guard options.device != .cpu else { return nil }
+        do {
+            let card = try Card(options.device.index, logger: logger)
+            if options.device == .automatic, card.blas == nil || !CardCalibration.runs(on: card.library) {
+                logger.warning("the CPU quantizes: the GPU is too old, or cuBLAS is missing")
+                return nil
+            }
+            logger.info("quantizing on a GPU", metadata: ["device": "\(card.device.label)"])
+            return card
+        } catch {
+            guard options.device == .automatic, let level = FallbackToCPU.level(for: error) else { throw error }
+            logger.log(level: level, "the CPU quantizes in place of a GPU", metadata: ["reason": "\(error)"])
+            return nil
+        }
+    }
+
     private func report(_ share: Double, _ layer: Int, of layers: Int) throws {
         try progress(
             QuantizationProgress(
@@ -156,18 +192,18 @@ package struct QuantizationRun {
 
     /// Everything that the bytes of the result depend on.
     private func fingerprint(
-        _ source: LoadedModel, _ text: CalibrationText, kernelName: String
+        _ source: LoadedModel, _ text: CalibrationText, arithmetic: String
     ) throws -> JSONObject {
         var object = JSONObject()
         object["format_version"] = JSONValue(Int(CRUMB_FORMAT_VERSION))
         object["program"] = .string(Self.revision)
-        object["linear_algebra"] = .string(kernelName)
-        object["backend"] = .string(source.forward.backend.name)
+        object["arithmetic"] = .string(arithmetic)
         object["source_tensors"] = .string(try SourceDigest.model(options.modelPath))
         object["bits"] = JSONValue(options.bits)
         object["four_bit_share"] = options.fourBitShare.map { JSONValue($0) } ?? .null
         object["outliers_per_tile"] = JSONValue(options.outliersPerTile)
         object["method"] = .string(options.method.rawValue)
+        object["channels"] = .string(options.preference.rawValue)
         object["text"] = .string(text.digest)
         return object
     }
@@ -177,12 +213,16 @@ package struct QuantizationRun {
     }
 
     /// Perplexity of source and result, and their divergence, on the held-out text.
-    private func measure(_ source: LoadedModel, folder: String, text: CalibrationText) throws -> MeasuredLoss {
-        let quantized = try ModelLoader(pool: source.pool, logger: logger).load(folder)
+    private func measure(
+        _ source: LoadedModel, folder: String, text: CalibrationText, onCard: Bool
+    ) throws -> MeasuredLoss {
+        let loader = ModelLoader(device: onCard ? options.device : .cpu, pool: source.pool, logger: logger)
+        let original = onCard ? try loader.load(options.modelPath) : source
+        let quantized = try loader.load(folder)
         let windows = try EvaluationWindows(
             tokens: text.heldOut, beginning: text.beginning, context: text.heldOutContext)
         let result = try Divergence.measure(
-            source: source.decoder, quantized: quantized.decoder, windows: windows, pool: source.pool
+            source: original.decoder, quantized: quantized.decoder, windows: windows, pool: source.pool
         ) { step in
             try source.checkpoint.checkUnchanged()
             let share = Double(step.block) / Double(max(step.totalBlocks, 1))

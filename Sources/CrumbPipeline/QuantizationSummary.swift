@@ -38,4 +38,17 @@ package struct MeasuredLoss: Sendable {
     package var standardError: Double
     package var meanKL: Double
     package var topOneAgreement: Double
+
+    package init(
+        text: String, tokens: Int, sourcePerplexity: Double, perplexity: Double, standardError: Double, meanKL: Double,
+        topOneAgreement: Double
+    ) {
+        self.text = text
+        self.tokens = tokens
+        self.sourcePerplexity = sourcePerplexity
+        self.perplexity = perplexity
+        self.standardError = standardError
+        self.meanKL = meanKL
+        self.topOneAgreement = topOneAgreement
+    }
 }

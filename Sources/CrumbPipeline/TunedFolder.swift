@@ -1,16 +1,16 @@
 import CrumbDigest
-import CrumbEngine
+package import CrumbEngine
 import CrumbFormats
 import CrumbJSON
 import CrumbModel
 import CrumbPacked
 import CrumbTensor
-import CrumbTune
+package import CrumbTune
 import Glibc
 
 /// A quantized folder again, with the tuned numbers in place of its own; put together beside its final place.
-struct TunedFolder {
-    let path: String
+package struct TunedFolder {
+    package let path: String
     private let options: TuningOptions
     private let quantized: LoadedModel
     private let weights: TunedWeights
@@ -19,7 +19,7 @@ struct TunedFolder {
     /// Bytes of a shard at most, as in most published models.
     private static let shardBytes = 4 << 30
 
-    init(options: TuningOptions, quantized: LoadedModel, weights: TunedWeights) {
+    package init(options: TuningOptions, quantized: LoadedModel, weights: TunedWeights) {
         self.options = options
         self.quantized = quantized
         self.weights = weights
@@ -27,7 +27,7 @@ struct TunedFolder {
     }
 
     /// Writes everything that is needed to load the model.
-    func write() throws {
+    package func write() throws {
         guard mkdir(path, 0o755) == 0 else {
             throw PipelineError("\(path): the folder cannot be made: \(systemMessage())")
         }
@@ -46,7 +46,7 @@ struct TunedFolder {
     }
 
     /// Writes what tells about the model and the digests, and moves the folder to its place.
-    func finish(_ summary: TuningSummary) throws {
+    package func finish(_ summary: TuningSummary) throws {
         try writeConfiguration(summary)
         if let card = try quantized.checkpoint.sideFile("README.md") {
             let text = String(decoding: card, as: UTF8.self) + ModelCard.tuning(summary)
@@ -60,7 +60,7 @@ struct TunedFolder {
     }
 
     /// Removes what was written so far.
-    func remove() {
+    package func remove() {
         for name in (try? FileSystem.names(in: path)) ?? [] { unlink(FileSystem.join(path, name)) }
         rmdir(path)
     }
@@ -72,7 +72,13 @@ struct TunedFolder {
             if name == prefix + "input_layernorm.weight" { return floats(layer.inputNorm, name) }
             if name == prefix + "post_attention_layernorm.weight" { return floats(layer.postAttentionNorm, name) }
             for projection in Projection.allCases {
-                if name == names.weight(index, projection) { return layer.matrices[projection]?.records }
+                if name == names.weight(index, projection) {
+                    return layer.matrices[projection].map { matrix in
+                        let view = matrix.records
+                        return TensorView(
+                            name: name, type: view.type, shape: view.shape, bytes: view.bytes, owner: view.owner)
+                    }
+                }
                 if name == prefix + projection.name + ".bias" {
                     return layer.biases[projection].map { floats($0, name) }
                 }

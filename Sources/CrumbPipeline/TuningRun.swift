@@ -156,4 +156,12 @@ package struct TuningSummary: Sendable {
     package var divergences: [Double]
     package var seconds: Double
     package var measured: MeasuredLoss?
+
+    package init(steps: Int, texts: Int, context: Int, divergences: [Double], seconds: Double) {
+        self.steps = steps
+        self.texts = texts
+        self.context = context
+        self.divergences = divergences
+        self.seconds = seconds
+    }
 }

@@ -15,7 +15,7 @@ package final class InputStatistics {
     /// divides by its size, cares for errors relative to a token's own size, and tokens with giant activations (the
     /// first of a text) would otherwise drown the others. Ratio of perplexity on WikiText-2 with 0.5, 0.7:
     /// Qwen2.5-Coder-1.5B 1.26, 1.20; SmolLM2-135M 1.485, 1.492.
-    private static let compression: Float = 0.7
+    package static let compression: Float = 0.7
     /// (K, K), symmetric; only the upper triangle of tiles is kept up to date before `finish`.
     package let hessian: UnsafeMutablePointer<Float>
 
@@ -33,6 +33,11 @@ package final class InputStatistics {
     /// Bytes an object of this size takes.
     package static func byteCount(channels: Int) -> Int { channels * channels * MemoryLayout<Float>.size }
 
+    /// What a token of this squared norm is multiplied by.
+    package static func factor(squaredNorm: Float) -> Float {
+        squaredNorm > 0 ? powf(squaredNorm, -0.5 * compression) : 0
+    }
+
     /// Adds the inputs of `count` tokens, (count, K) row-major.
     package func add(_ inputs: UnsafePointer<Float>, count: Int, blas: BLAS, pool: ThreadPool) {
         let scaled = UnsafeMutablePointer<Float>.allocate(capacity: count * channels)
@@ -41,7 +46,7 @@ package final class InputStatistics {
             let x = inputs + token * channels
             var square: Float = 0
             for k in 0..<channels { square += x[k] * x[k] }
-            let factor = square > 0 ? powf(square, -0.5 * Self.compression) : 0
+            let factor = Self.factor(squaredNorm: square)
             for k in 0..<channels { scaled[token * channels + k] = factor * x[k] }
         }
         let tiles = (channels + Self.tile - 1) / Self.tile
@@ -63,6 +68,8 @@ package final class InputStatistics {
         }
     }
 
-    /// The mean square of channel `k` over the compressed tokens.
-    package func meanSquare(_ k: Int) -> Float { hessian[k * channels + k] / Float(max(tokens, 1)) }
+    /// The mean squares of the channels over the compressed tokens.
+    package var meanSquares: [Float] {
+        (0..<channels).map { hessian[$0 * channels + $0] / Float(max(tokens, 1)) }
+    }
 }

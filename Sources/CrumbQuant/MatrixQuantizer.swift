@@ -10,6 +10,11 @@ package struct MatrixError: Sendable {
     package var relativeOutputError: Double
     /// |W - Q|^2 over |W|^2.
     package var relativeWeightError: Double
+
+    package init(relativeOutputError: Double, relativeWeightError: Double) {
+        self.relativeOutputError = relativeOutputError
+        self.relativeWeightError = relativeWeightError
+    }
 }
 
 /// Quantizes matrices that share one input; knows a matrix and its statistics, never a model.

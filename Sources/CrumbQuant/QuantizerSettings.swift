@@ -1,3 +1,5 @@
+import CrumbABI
+
 /// How codes are chosen once scales, 4-bit channels and outliers are.
 package enum QuantizationMethod: String, Sendable, CaseIterable {
     /// Every weight to its nearest code.
@@ -6,6 +8,36 @@ package enum QuantizationMethod: String, Sendable, CaseIterable {
     case gptq
     /// Error feedback, then passes of coordinate descent over codes, scales and outliers.
     case full
+}
+
+/// Which input channels come first, and so have 4 bits.
+package enum ChannelPreference: String, Sendable, CaseIterable {
+    /// Those whose activations are largest: the diagonal of H.
+    case sensitivity
+    /// Those with the largest weight of any row, as a choice by ranges would have it.
+    case range
+    /// Whole runs of 32 neighbours, the one with the largest activations first: what a layout without an order of
+    /// channels could do.
+    case blocks
+    /// The first ones as the source has them.
+    case source
+
+    /// Keys of the channels, larger ones first, from the diagonal of H and the matrices that share the input.
+    ///
+    /// - Parameter largest: The largest |weight| of each channel; asked for only where it is looked at.
+    package func keys(_ meanSquares: [Float], largest: () -> [Float]) -> [Float] {
+        switch self {
+        case .sensitivity: return meanSquares
+        case .range: return largest()
+        case .blocks:
+            let group = Int(CRUMB_GROUP)
+            return meanSquares.indices.map { channel in
+                let block = meanSquares[channel / group * group..<min((channel / group + 1) * group, meanSquares.count)]
+                return block.reduce(0, +) / Float(block.count)
+            }
+        case .source: return meanSquares.indices.map { -Float($0) }
+        }
+    }
 }
 
 /// What the quantizer of one matrix may vary; the shape (4-bit channels, outliers) comes with the matrix.
@@ -20,10 +52,13 @@ package struct QuantizerSettings: Sendable {
     package var shrinkage: Float
     /// Passes of coordinate descent; `full` only.
     package var passes: Int
+    package var preference: ChannelPreference
 
     package init(
-        method: QuantizationMethod = .full, damping: Float = 0.01, shrinkage: Float = 0.05, passes: Int = 4
+        method: QuantizationMethod = .full, damping: Float = 0.01, shrinkage: Float = 0.05, passes: Int = 4,
+        preference: ChannelPreference = .sensitivity
     ) {
+        self.preference = preference
         self.method = method
         self.damping = damping
         self.shrinkage = shrinkage

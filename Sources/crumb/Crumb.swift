@@ -25,6 +25,7 @@ struct Crumb: ParsableCommand {
               1    an error; one sentence on standard error says what and where, or
                    `crumb doctor` found a GPU that fails
               3    `crumb verify` found damage
+              4    `crumb quantize` made a model that lost too much, and did not keep it
               64   the command line is wrong
               130  interrupted with Ctrl-C; a quantization goes on when called again
 
@@ -33,7 +34,7 @@ struct Crumb: ParsableCommand {
         version: Crumb.releaseVersion,
         subcommands: [
             Quantize.self, Tune.self, Run.self, Chat.self, Eval.self, Solve.self, Inspect.self, Verify.self,
-            Bench.self, Doctor.self,
+            Bench.self, Doctor.self, ExperimentVerb.self,
         ])
 
     /// What `crumb --version` prints and quantized folders record.

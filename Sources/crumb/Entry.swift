@@ -1,5 +1,6 @@
 import ArgumentParser
 import CrumbJSON
+import CrumbPipeline
 import Glibc
 
 /// The one place where a command line becomes work, and an error becomes a sentence and an exit code.
@@ -50,7 +51,7 @@ enum Entry {
             if verb.output.json, !(error is StandardOutput.WriteError) {
                 try? StandardOutput.write(json: ["error": .string(sentence)])
             }
-            return ExitStatus.failure
+            return error is ExcessiveLoss ? ExitStatus.excessiveLoss : ExitStatus.failure
         }
     }
 }

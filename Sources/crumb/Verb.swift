@@ -24,6 +24,7 @@ enum ExitStatus {
     static let success: Int32 = 0
     static let failure: Int32 = 1
     static let damage: Int32 = 3
+    static let excessiveLoss: Int32 = 4
     static let interrupted: Int32 = 130
 }
 

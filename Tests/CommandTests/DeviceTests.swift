@@ -7,16 +7,18 @@ private let hasDriver = FileSystem.exists("/dev/nvidiactl")
 
 /// Which device is used, and what is said of it.
 @Suite struct DeviceTests {
-    @Test(arguments: ["run", "chat", "eval", "bench", "doctor"]) func `the help names the devices`(
+    @Test(arguments: ["run", "chat", "eval", "bench", "doctor", "quantize", "tune"]) func `the help names the devices`(
         verb: String
     ) throws {
         let help = try Program.crumb(verb, "--help").output
         #expect(help.contains("--device <name>") && help.contains("cuda:1"))
     }
 
-    @Test func `quantize stays on the CPU and says so`() throws {
-        let help = try Program.crumb("quantize", "--help").output
-        #expect(!help.contains("--device") && help.contains("on the CPU"))
+    @Test func `tuning needs a GPU`() throws {
+        let result = try Program.crumb(
+            "tune", "quantized", "--source", "model", "-o", "out", "--device", "cpu", "--json")
+        let sentence = try #require(try result.json()["error"]?.string)
+        #expect(result.code == 64 && sentence.contains("needs a GPU"))
     }
 
     @Test func `the help of bench names the shapes`() throws {

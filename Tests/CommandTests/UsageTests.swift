@@ -3,7 +3,9 @@ import CrumbJSON
 import Testing
 
 @Suite struct UsageTests {
-    static let verbs = ["quantize", "run", "chat", "eval", "solve", "inspect", "verify", "bench", "doctor"]
+    static let verbs = [
+        "quantize", "tune", "run", "chat", "eval", "solve", "inspect", "verify", "bench", "doctor", "experiment",
+    ]
 
     @Test(arguments: verbs) func `the help of a verb has examples and the keys of its JSON`(verb: String) throws {
         let result = try Program.crumb(verb, "--help")
@@ -32,7 +34,8 @@ import Testing
         ["run", "model", "-p", "x", "--device", "gpu"], ["chat", "model", "--device", "cuda:-1"],
         ["eval", "model", "--text", "t", "--device", "cuda", "--backend", "reference"],
         ["bench", "model", "--device", "cuda:0", "--backend", "simd"],
-        ["quantize", "m", "-o", "o", "--device", "cuda"],
+        ["quantize", "m", "-o", "o", "--max-divergence", "0"],
+        ["tune", "m", "--source", "s", "-o", "o", "--steps", "0"],
         ["bench"], ["bench", "model", "--shape", "llama2-7b"], ["bench", "--shape", "llama9"],
         ["bench", "model", "--batch", "1"], ["bench", "--shape", "llama2-7b", "--batch", "1,65"],
         ["bench", "--shape", "llama2-7b", "--batch", "1,,2"], ["bench", "--shape", "llama2-7b", "--weights", "int3"],

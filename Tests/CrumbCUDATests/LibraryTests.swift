@@ -57,6 +57,7 @@ extension FakeDriverTests {
                         return FakeDriver.answer("cublasSetWorkspace_v2")
                     } as @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?, Int) -> Int32),
                 "cublasGemmEx": entry(Self.multiply),
+                "cublasGemmStridedBatchedEx": entry(Self.multiplyBatch),
                 "cublasGetStatusString": entry({ _ in nil } as @convention(c) (Int32) -> UnsafePointer<CChar>?),
             ]
             return try CuBLASTable { missing.contains($0) ? nil : functions[$0] }
@@ -79,6 +80,34 @@ extension FakeDriverTests {
             #expect(call.strides == [30, 40, 50] && call.types == [2, 2, 0, 68])
             #expect(call.transposes == [1, 0] && call.scales == [2, 1] && call.workspaceBytes == 32 << 20)
             #expect(FakeDriver.state.alive.values.allSatisfy { $0 == 0 })
+        }
+
+        @Test func `factors of a batch change places, transposed as they are stored`() throws {
+            product.withLock { $0 = ProductCall() }
+            func factor(_ address: UInt64, _ stride: Int, _ transposed: Bool = false) -> CuBLAS.Factor {
+                CuBLAS.Factor(
+                    CuBLAS.Matrix(address: address, type: .bfloat, rowStride: stride), transposed: transposed,
+                    batchStride: 7)
+            }
+            func use() throws {
+                let stream = try Stream(on: try FakeDriver.device())
+                try CuBLAS(try table(), on: stream).multiply(
+                    factor(0x100, 40, true), factor(0x200, 30), into: factor(0x300, 50), m: 3, n: 20, k: 30, alpha: -1,
+                    beta: 1, batches: 4)
+            }
+            try use()
+            let call = product.withLock { $0 }
+            #expect(call.sizes == [20, 3, 30] && call.addresses == [0x200, 0x100, 0x300])
+            #expect(call.strides == [30, 40, 50] && call.types == [14, 14, 14, 68])
+            #expect(call.transposes == [0, 1] && call.scales == [-1, 1])
+        }
+
+        /// Without its distances and number a batch is a product like others.
+        private static let multiplyBatch: CuBLASTable.BatchedGEMM = {
+            handle, opA, opB, m, n, k, alpha, a, typeA, lda, _, b, typeB, ldb, _, beta, c, typeC, ldc, _, _, compute,
+            algorithm in
+            multiply(
+                handle, opA, opB, m, n, k, alpha, a, typeA, lda, b, typeB, ldb, beta, c, typeC, ldc, compute, algorithm)
         }
 
         @Test func `a product that fails says its sizes, and no handle is left`() throws {

@@ -29,6 +29,7 @@ import Testing
         options.bits = 4
         options.calibration = .ownText
         options.calibrationTokens = 1024
+        options.device = .cpu
         options.threads = 2
         options.measures = false
         return options
@@ -98,6 +99,19 @@ import Testing
         #expect(FileSystem.exists(folder.path + "/slash/config.json"))
         let error = #expect(throws: PipelineError.self) { try run(options("no/such/place")) }
         #expect(error?.description.contains("no/such") == true)
+    }
+
+    @Test("a result that lost too much is not kept, unless it is asked for; its layers are not made again")
+    func excessiveLoss() throws {
+        var options = options("lossy")
+        options.measures = true
+        options.maxDivergence = 1e-9
+        let error = #expect(throws: ExcessiveLoss.self) { try run(options) }
+        #expect(error.map { $0.measured.meanKL > 1e-9 && "\($0)".contains("--force") } == true)
+        #expect(!FileSystem.exists(options.outputPath))
+        options.keepsAnything = true
+        #expect(try run(options).resumedLayers == 2)
+        #expect(FileSystem.exists(options.outputPath))
     }
 
     /// Bits asked for head and embedding, and bits that both get where they are tied and where not.

@@ -51,7 +51,7 @@ struct SyntheticLayer {
             crumb_packed_shape(
                 rows: layer.n, columns: layer.k, segments: segments, fourBitChannels: fourBit,
                 outliersPerTile: outliers))
-        let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
+        let order = ChannelOrder.sorted(by: layer.statistics.meanSquares, shape: shape)
         let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, shrinkage: 0, blas: blas)
         let quantizer = MatrixQuantizer(
             settings: QuantizerSettings(method: method), blas: blas, pool: threads ?? pool)
@@ -104,7 +104,7 @@ struct SyntheticLayer {
         let layer = SyntheticLayer(n: 250, k: 128, tokens: 500, seed: 6, blas: blas, pool: pool)
         let shape = try #require(
             crumb_packed_shape(rows: 250, columns: 128, segments: 1, fourBitChannels: 64, outliersPerTile: 2))
-        let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
+        let order = ChannelOrder.sorted(by: layer.statistics.meanSquares, shape: shape)
         let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, shrinkage: 0, blas: blas)
         let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
         var tiny = layer.weights.map { $0 * 1e-4 }
@@ -134,7 +134,7 @@ struct SyntheticLayer {
         weights[3 * 64 + 7] = value
         let shape = try #require(
             crumb_packed_shape(rows: 32, columns: 64, segments: 1, fourBitChannels: 0, outliersPerTile: 0))
-        let order = ChannelOrder.sorted(by: layer.statistics, shape: shape)
+        let order = ChannelOrder.sorted(by: layer.statistics.meanSquares, shape: shape)
         let factor = try ErrorFactor(layer.statistics, order: order, damping: 0.01, shrinkage: 0, blas: blas)
         let quantizer = MatrixQuantizer(settings: QuantizerSettings(), blas: blas, pool: pool)
         let error = #expect(throws: QuantizationError.self) {

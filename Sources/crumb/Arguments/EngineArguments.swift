@@ -14,12 +14,6 @@ struct DeviceArguments: ParsableArguments {
         transform: DeviceArguments.read)
     var device = DeviceChoice.automatic
 
-    /// The GPU that is meant where only a GPU will do.
-    var index: Int {
-        guard case .cuda(let index) = device else { return 0 }
-        return index
-    }
-
     @Sendable static func read(_ text: String) throws -> DeviceChoice {
         do {
             return try DeviceChoice(text)

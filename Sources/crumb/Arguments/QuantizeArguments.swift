@@ -80,6 +80,15 @@ struct MethodArguments: ParsableArguments {
 
     @Flag(inversion: .prefixedNo, help: "Measure perplexity before and after, on text not calibrated on, for the card.")
     var measure = true
+
+    @Option(
+        help: ArgumentHelp(
+            "Most divergence from the source that a result may have, in nats a token: what is above writes nonsense.",
+            valueName: "nats"))
+    var maxDivergence = 1.0
+
+    @Flag(help: "Keep the result whatever it lost.")
+    var force = false
 }
 
 /// What the work may take and leave behind.

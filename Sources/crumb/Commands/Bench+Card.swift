@@ -10,7 +10,7 @@ extension Bench {
     func measure(_ shape: ModelShape, _ console: Console) throws -> Outcome {
         let file = try results.file(columns: ShapeBenchmark.recordColumns)
         let logger = Logger(label: "crumb.bench")
-        let card = try Card(engine.place.index, logger: logger)
+        let card = try Card(engine.place.device.index, logger: logger)
         let device = card.device
         // Before the model, which may leave little memory.
         console.show(Console.Progress(label: "read bandwidth", fraction: 0))
@@ -47,7 +47,7 @@ extension Bench {
     /// The kernels of `--kernels`.
     func measureKernels(_ console: Console) throws -> Outcome {
         let file = try results.file(columns: KernelBenchmark.recordColumns)
-        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
+        let card = try Card(engine.place.device.index, logger: Logger(label: "crumb.bench"))
         let shape = random.shape ?? .llama2_7b
         console.show(Console.Progress(label: "read bandwidth", fraction: 0))
         let bandwidth = try DeviceBandwidth.bytesPerSecond(library: card.library)
@@ -70,7 +70,7 @@ extension Bench {
     /// The packed products of `--kernels --ablation`.
     func measureAblation(_ console: Console) throws -> Outcome {
         let file = try results.file(columns: AblationBenchmark.recordColumns)
-        let card = try Card(engine.place.index, logger: Logger(label: "crumb.bench"))
+        let card = try Card(engine.place.device.index, logger: Logger(label: "crumb.bench"))
         let shape = random.shape ?? .llama2_7b
         console.show(Console.Progress(label: "random weights", fraction: 0))
         func decoder(_ options: RandomModelOptions) throws -> GPUDecoder {

@@ -14,7 +14,12 @@ struct Quantize: Verb {
 
             Each linear layer's weights get 2 or 4 bits, and a few outliers 16; which get more is decided \
             by the error they cause on a calibration text. The embedding and the output head are outside \
-            the budget and have options of their own. All of it is done on the CPU.
+            the budget and have options of their own. An NVIDIA GPU does the work where there is one with \
+            cuBLAS, else the CPU; `crumb tune` then makes the result much better, on a GPU.
+
+            Afterwards the result is compared with MODEL on text it was not calibrated on. What that gives is \
+            written into config.json and README.md; where the result diverges by more than \
+            --max-divergence, it is not kept, and the exit code is 4.
 
             Work is kept after every layer. After Ctrl-C or a crash, the same command goes on from there \
             and ends with the same bytes; --no-resume starts afresh.
@@ -44,6 +49,9 @@ struct Quantize: Verb {
 
     @OptionGroup(title: "Work")
     var work: WorkArguments
+
+    @OptionGroup(title: "Engine")
+    var place: DeviceArguments
 
     @OptionGroup(title: "Output")
     var output: OutputArguments
@@ -80,6 +88,9 @@ struct Quantize: Verb {
         options.calibrationTokens = method.calibrationTokens
         options.seed = method.seed
         options.measures = method.measure
+        options.maxDivergence = method.maxDivergence
+        options.keepsAnything = method.force
+        options.device = place.device
         options.threads = work.threads ?? 0
         options.maxMemoryBytes = work.maxMemory?.bytes
         options.resume = work.resume

@@ -72,7 +72,7 @@ struct Tune: Verb {
         options.ownTokens = text.ownTokens
         options.context = text.context
         options.measures = text.measure
-        options.card = place.index
+        options.card = place.device.index
         options.tuning.steps = method.steps
         options.tuning.texts = method.textsPerStep
         options.tuning.rates.codes = method.codeRate
@@ -92,7 +92,7 @@ struct TuneTextArguments: ParsableArguments {
     var text: [String] = []
 
     @Option(help: ArgumentHelp("Tokens that the source writes itself, to be tuned on as well.", valueName: "n"))
-    var ownTokens = 131_072
+    var ownTokens = 1_048_576
 
     @Option(help: ArgumentHelp("Tokens of a piece of text.", valueName: "n"))
     var context = 512
@@ -104,13 +104,13 @@ struct TuneTextArguments: ParsableArguments {
 /// How far the numbers go.
 struct TuneMethodArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Steps; more is better and slower.", valueName: "n"))
-    var steps = 300
+    var steps = 500
 
     @Option(help: ArgumentHelp("Pieces of text that a step looks at.", valueName: "n"))
-    var textsPerStep = 32
+    var textsPerStep = 16
 
     @Option(help: ArgumentHelp("How far a weight goes in a step, in units of its scale.", valueName: "x"))
-    var codeRate: Float = 1e-3
+    var codeRate: Float = 2e-3
 
     @Option(help: ArgumentHelp("How far a scale goes in a step, as a share of itself.", valueName: "x"))
     var scaleRate: Float = 1e-3

@@ -97,28 +97,39 @@ struct Diagnosis {
             return
         }
         checks = try test.run(progress: progress)
-        if let check = gradientCheck(driver) { checks.append(check) }
+        checks += tuningChecks(driver)
     }
 
-    /// Whether the gradients that tuning goes by are those of what it lowers; nil where tuning does not run anyway,
-    /// on cards before Ampere and without cuBLAS.
-    private func gradientCheck(_ driver: Driver) -> SelfTest.Check? {
-        let name = "gradients of tuning"
-        do {
-            let library = try KernelLibrary(on: Device(index, driver: driver))
-            guard library.has("tune_step_f32"), let blas = try? CuBLASTable.load() else { return nil }
-            let results = try GradientCheck(library: library, blas: blas, pool: ThreadPool()).run()
-            guard let worst = results.max(by: { $0.error < $1.error }) else {
-                return SelfTest.Check(name: name, isPassed: false, detail: "nothing was measured")
+    /// Whether the gradients that tuning goes by are those of what it lowers, and whether the quantizer loses what it says;
+    /// nothing where neither runs anyway, on cards before Ampere and without cuBLAS.
+    private func tuningChecks(_ driver: Driver) -> [SelfTest.Check] {
+        guard let library = try? KernelLibrary(on: Device(index, driver: driver)), CardCalibration.runs(on: library),
+            let blas = try? CuBLASTable.load()
+        else { return [] }
+        func check(_ name: String, _ body: () throws -> (Bool, String)) -> SelfTest.Check {
+            do {
+                let (isPassed, detail) = try body()
+                return SelfTest.Check(name: name, isPassed: isPassed, detail: detail)
+            } catch {
+                return SelfTest.Check(name: name, isPassed: false, detail: ErrorMapping.sentence(for: error))
             }
-            return SelfTest.Check(
-                name: name, isPassed: worst.error < GradientCheck.bound,
-                detail:
-                    "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)"
-            )
-        } catch {
-            return SelfTest.Check(name: name, isPassed: false, detail: ErrorMapping.sentence(for: error))
         }
+        return [
+            check("gradients of tuning") {
+                let results = try GradientCheck(library: library, blas: blas, pool: ThreadPool()).run()
+                guard let worst = results.max(by: { $0.error < $1.error }) else {
+                    return (false, "nothing was measured")
+                }
+                return (
+                    worst.error < GradientCheck.bound,
+                    "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)"
+                )
+            },
+            check("quantizing") {
+                let result = try QuantizerCheck(library: library, blas: blas, pool: ThreadPool())
+                return (result.isPassed, "losses \(result.claimed), on the CPU \(result.measured)")
+            },
+        ]
     }
 
     /// Whether every test passed.

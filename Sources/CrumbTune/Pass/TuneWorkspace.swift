@@ -1,3 +1,4 @@
+import CrumbABI
 import CrumbCUDA
 
 /// Where a pass keeps what it works on. The activations are one block's: the backward pass makes them again from the
@@ -35,10 +36,10 @@ struct TuneWorkspace {
 
     private let arena: ArenaOwner
 
-    init(_ sizes: TuneSizes, elementBytes: Int, partialCount: Int, on device: Device) throws(CUDAError) {
-        let bytes = Self.bytes(sizes, elementBytes: elementBytes, partialCount: partialCount)
+    init(_ sizes: TuneSizes, elementBytes: Int, hasGradients: Bool, on device: Device) throws(CUDAError) {
+        let bytes = Self.bytes(sizes, elementBytes: elementBytes, hasGradients: hasGradients)
         let owner = try ArenaOwner(bytes: bytes, on: device)
-        var pieces = Self.pieces(sizes, elementBytes: elementBytes, partialCount: partialCount).makeIterator()
+        var pieces = Self.pieces(sizes, elementBytes: elementBytes, hasGradients: hasGradients).makeIterator()
         func next() -> UInt64 { owner.take(pieces.next().unsafelyUnwrapped) }
         tokens = next()
         streams = next()
@@ -58,24 +59,28 @@ struct TuneWorkspace {
         arena = owner
     }
 
-    static func bytes(_ sizes: TuneSizes, elementBytes: Int, partialCount: Int) -> Int {
-        pieces(sizes, elementBytes: elementBytes, partialCount: partialCount).reduce(0) { $0 + DeviceArena.rounded($1) }
+    static func bytes(_ sizes: TuneSizes, elementBytes: Int, hasGradients: Bool) -> Int {
+        pieces(sizes, elementBytes: elementBytes, hasGradients: hasGradients).reduce(0) { $0 + DeviceArena.rounded($1) }
     }
 
     /// Bytes of each property above, in their order.
-    private static func pieces(_ s: TuneSizes, elementBytes e: Int, partialCount: Int) -> [Int] {
+    private static func pieces(_ s: TuneSizes, elementBytes e: Int, hasGradients: Bool) -> [Int] {
         let (m, stream, headed) = (s.tokens, s.tokens * s.hidden, s.tokens * s.queryFeatures)
         let keyed = m * s.keyValueHeads * s.headDim
         let widest = max(s.hidden, s.rowFeatures)
         let largest = s.hidden * max(s.rowFeatures, 2 * s.intermediate)
         let logits = min(m, TuneSizes.logitRows) * s.vocabulary
-        return [
-            4 * m, 4 * (s.layers + 1) * stream, 4 * stream, e * stream, 4 * m, e * stream, 4 * m, e * m * s.rowFeatures,
-            e * headed, e * keyed, e * keyed, e * headed, e * headed, e * keyed, e * keyed, e * headed, 4 * s.scores,
-            e * s.scores, e * headed, e * m * 2 * s.intermediate, e * m * s.intermediate, e * m * s.intermediate,
-            4 * stream, e * stream, e * stream, 4 * largest, 4 * partialCount * widest, 4 * widest, e * stream,
-            4 * logits, 4 * logits, e * logits, 4 * m,
+        let always = [4 * stream, e * stream, 4 * m, e * stream, 4 * m, e * m * s.rowFeatures]
+        let attention = [e * headed, e * keyed, e * keyed, e * headed]
+        let square = [4 * s.scores, e * s.scores, e * headed]
+        let forward = [e * m * 2 * s.intermediate, e * m * s.intermediate]
+        let backward = [
+            e * m * s.intermediate, 4 * stream, e * stream, e * stream, 4 * largest,
+            4 * Int(CRUMB_TUNE_PARTIALS) * widest, 4 * widest, e * stream, 4 * logits, 4 * logits, e * logits, 4 * m,
         ]
+        let streams = [4 * m, 4 * (s.layers + 1) * stream]
+        func kept(_ sizes: [Int]) -> [Int] { hasGradients ? sizes : sizes.map { _ in 0 } }
+        return kept(streams) + always + attention + kept(attention) + square + forward + kept(backward)
     }
 
     /// Lets a struct that is copied keep its memory.

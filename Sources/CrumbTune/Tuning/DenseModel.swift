@@ -60,17 +60,7 @@ final class DenseModel {
 
     /// Where a projection's rows begin.
     func address(_ projection: Projection, of layer: Int) -> UInt64 {
-        let block = blocks[layer]
-        let row = UInt64(configuration.hiddenSize * element.byteCount)
-        return switch projection {
-        case .q: block.queryKeyValue
-        case .k: block.queryKeyValue + UInt64(configuration.queryFeatures) * row
-        case .v: block.queryKeyValue + UInt64(configuration.queryFeatures + configuration.keyValueFeatures) * row
-        case .o: block.output
-        case .gate: block.gateUp
-        case .up: block.gateUp + UInt64(configuration.intermediateSize) * row
-        case .down: block.down
-        }
+        blocks[layer].address(projection, configuration, elementBytes: element.byteCount)
     }
 
     /// The biases of queries, keys and values one after the other, zeros where one has none; nil without any.

@@ -74,13 +74,12 @@ package struct LatentMatrix: Sendable {
     package func rounded() -> QuantizedMatrix {
         let (positions, group) = (shape.orderCount, Int(CRUMB_GROUP))
         var result = QuantizedMatrix(shape: shape)
+        result.rowScales = rowScales.map { Float16($0).bitPattern }
         for n in 0..<shape.n {
             for first in stride(from: 0, to: positions, by: group) {
                 let index = (n * positions + first) / group
                 let region = Region(shape, position: first)
-                let place = (n * Int(shape.segments) + region.segment) * 2 + region.index
-                let rowScale = rowScales[place]
-                result.rowScales[place] = Float16(rowScale).bitPattern
+                let rowScale = rowScales[(n * Int(shape.segments) + region.segment) * 2 + region.index]
                 let multiple = rowScale > 0 ? max(1, min(16, (scales[index] / rowScale).rounded(.toNearestOrEven))) : 1
                 result.scaleCodes[index] = UInt8(multiple) - UInt8(CRUMB_SCALE_BIAS)
                 let scale = rowScale * multiple

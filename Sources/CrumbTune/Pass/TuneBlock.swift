@@ -11,6 +11,20 @@ struct TuneBlock {
     var inputNorm, postNorm: UInt64
     /// fp32 [q + k + v features], or 0.
     var bias: UInt64
+
+    /// Where a projection's rows begin.
+    func address(_ projection: Projection, _ configuration: ModelConfiguration, elementBytes: Int) -> UInt64 {
+        let row = UInt64(configuration.hiddenSize * elementBytes)
+        return switch projection {
+        case .q: queryKeyValue
+        case .k: queryKeyValue + UInt64(configuration.queryFeatures) * row
+        case .v: queryKeyValue + UInt64(configuration.queryFeatures + configuration.keyValueFeatures) * row
+        case .o: output
+        case .gate: gateUp
+        case .up: gateUp + UInt64(configuration.intermediateSize) * row
+        case .down: down
+        }
+    }
 }
 
 /// Memory on the card that is cut into pieces one after the other.

@@ -1,17 +1,16 @@
 import CrumbABI
 package import CrumbCUDA
 package import CrumbModel
-package import CrumbPacked
 package import CrumbThreads
 import Glibc
 
 /// What tuning can be asked for.
 package struct TuneOptions: Sendable {
-    package var steps = 300
+    package var steps = 500
     /// Texts of a step.
-    package var texts = 32
+    package var texts = 16
     /// Of the steps after the first ones; they fall to a twentieth along a cosine.
-    package var rates = TuneRates(codes: 1e-3, scales: 1e-3, vectors: 1e-4)
+    package var rates = TuneRates(codes: 2e-3, scales: 1e-3, vectors: 1e-4)
     /// Steps over which the rates rise.
     package var warmUp = 20
     package var seed: UInt64 = 0
@@ -19,7 +18,7 @@ package struct TuneOptions: Sendable {
     package init() {}
 
     /// The share of the rates that step `index`, from 0 on, goes with.
-    func share(of index: Int) -> Float {
+    package func share(of index: Int) -> Float {
         let rise = min(1, Float(index + 1) / Float(max(warmUp, 1)))
         let fall = 0.5 * (1 + cosf(.pi * Float(index) / Float(max(steps, 1))))
         return rise * (0.05 + 0.95 * fall)
@@ -52,7 +51,7 @@ package final class Tuner {
         let sizes = try TuneSizes(configuration, texts: options.texts, length: length)
         let needed =
             DenseModel.byteCount(configuration, element) * 2 + Student.byteCount(quantized)
-            + TuneWorkspace.bytes(sizes, elementBytes: element.byteCount, partialCount: Int(CRUMB_TUNE_PARTIALS))
+            + TuneWorkspace.bytes(sizes, elementBytes: element.byteCount, hasGradients: true)
         try library.device.require(bytes: needed, for: "tuning with \(options.texts) texts of \(length) tokens")
         self.options = options
         let pass = try TunePass(configuration, sizes: sizes, element: element, library: library, blas: blas)
@@ -98,18 +97,4 @@ package final class Tuner {
             first_decay: Float(first), second_decay: Float(second), first_correction: correction(first),
             second_correction: correction(second))
     }
-}
-
-/// The numbers of a tuned model.
-package struct TunedWeights: Sendable {
-    package struct Layer: Sendable {
-        package var inputNorm: [Float]
-        package var postAttentionNorm: [Float]
-        /// Of q, k and v, where the model has them.
-        package var biases: [Projection: [Float]]
-        package var matrices: [Projection: PackedMatrix]
-    }
-
-    package var layers: [Layer]
-    package var finalNorm: [Float]
 }

@@ -1,0 +1,47 @@
+import CrumbEngine
+import CrumbModel
+import CrumbPacked
+import CrumbQuant
+import CrumbThreads
+import CrumbTune
+
+/// Calibration on a GPU; what comes from there is packed on the CPU, a thread a matrix.
+final class CardCalibrationRun: LayerCalibration {
+    private let calibration: CardCalibration
+    private let weights: DecoderWeights
+    private let pool: ThreadPool
+
+    /// - Throws: `TuneError`, `CUDAError` where the model or the text does not fit the card.
+    init(
+        _ source: LoadedModel, sequences: [[Int32]], plan: BudgetPlan, settings: QuantizerSettings, card: Card
+    ) throws {
+        guard let blas = card.blas else {
+            throw PipelineError("quantizing on a GPU needs cuBLAS: \(card.blasProblem.map { "\($0)" } ?? "not found")")
+        }
+        weights = source.forward.weights
+        pool = source.pool
+        calibration = try CardCalibration(
+            weights, source.configuration, sequences: sequences, shapes: plan.shapes, settings: settings,
+            library: card.library, blas: blas, pool: source.pool)
+    }
+
+    func quantizeLayer(_ layer: Int, done: (Projection) throws -> Void) throws -> [QuantizedLayerMatrix] {
+        let results = try calibration.quantizeLayer(layer, done: done)
+        let packed = pool.map(count: results.count) { index -> Result<QuantizedLayerMatrix, PackedError> in
+            let result = results[index]
+            do throws(PackedError) {
+                return .success(
+                    try QuantizedLayerMatrix(
+                        result.projection, name: weights.layers[layer][result.projection].name, result.matrix,
+                        order: result.order, error: result.error))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try packed.map { try $0.get() }
+    }
+
+    func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
+        try calibration.pass(layer, weights: weights)
+    }
+}

@@ -1,0 +1,120 @@
+import CrumbEngine
+package import CrumbEval
+import CrumbFormats
+import CrumbModel
+import CrumbQuant
+import CrumbThreads
+import CrumbTokenizer
+import Glibc
+package import Logging
+
+/// One of the paper's experiments: a model quantized in several ways, and what each costs.
+package enum Experiment: String, Sendable, CaseIterable {
+    /// The share of 4-bit channels, from none to all, the same in every matrix.
+    case share
+    /// The share of outliers under one budget.
+    case outliers
+    /// Which channels have 4 bits, under one budget.
+    case channels
+    /// How codes are found, at 2 bits, at half of the channels with 4, and at 4 bits.
+    case methods
+
+    /// What it is about, for a title.
+    package var title: String {
+        switch self {
+        case .share: "accuracy against the share of 4-bit channels"
+        case .outliers: "what outliers bring under one budget"
+        case .channels: "which channels have 4 bits"
+        case .methods: "how codes are found"
+        }
+    }
+
+    /// One way to quantize.
+    package struct Variant: Sendable {
+        package let name: String
+        let change: @Sendable (inout QuantizationOptions) -> Void
+    }
+
+    package var variants: [Variant] {
+        switch self {
+        case .share:
+            (0...10).map { tenth in
+                Variant(name: "\(10 * tenth) %") { $0.fourBitShare = Double(tenth) / 10 }
+            }
+        case .outliers:
+            [0, 0.001, 0.002, 0.004, 0.008, 0.016].map { share in
+                Variant(name: "\(ModelCard.rounded(100 * share, 1)) %") { $0.outlierShare = share }
+            }
+        case .channels:
+            ChannelPreference.allCases.map { preference in
+                Variant(name: preference.rawValue) { $0.preference = preference }
+            }
+        case .methods:
+            [0, 0.5, 1].flatMap { share in
+                QuantizationMethod.allCases.map { method in
+                    // Half of the channels with 4 bits are 3 on average.
+                    Variant(name: "\(method.rawValue), \(Int(2 + 2 * share)) bits") {
+                        $0.method = method
+                        $0.fourBitShare = share
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a variant came to.
+    package struct Row: Sendable {
+        package let name: String
+        package let bitsPerWeight: Double
+        /// Of the perplexities, quantized to source.
+        package let ratio: Double
+        package let meanKL: Double
+        package let topOneAgreement: Double
+    }
+
+    /// Quantizes with every variant of `base` and measures each on a text.
+    ///
+    /// - Parameters:
+    ///   - base: Model, budget, calibration, device. Results are made under its output path and removed again.
+    ///   - text: What is measured on.
+    ///   - windows: At most so many of `context` tokens.
+    /// - Throws: as `QuantizationRun` and `Divergence.measure`.
+    package func run(
+        _ base: QuantizationOptions, text: String, portion: TextPortion, context: Int, windows limit: Int?,
+        logger: Logger, progress: @escaping (QuantizationProgress) throws -> Void
+    ) throws -> [Row] {
+        let pool = base.threads > 0 ? ThreadPool(threadCount: base.threads) : ThreadPool()
+        let loader = ModelLoader(device: base.device, pool: pool, logger: logger)
+        let source = try loader.load(base.modelPath)
+        let windows = try EvaluationWindows(
+            tokens: source.tokenizer.encode(text, addSpecialTokens: false), beginning: source.beginningToken,
+            context: context, limit: limit, portion: portion)
+        return try variants.enumerated().map { index, variant in
+            func report(_ share: Double) throws {
+                try progress(
+                    QuantizationProgress(
+                        stage: "\(rawValue): \(variant.name)",
+                        fraction: (Double(index) + share) / Double(variants.count)))
+            }
+            try report(0)
+            var options = base
+            options.outputPath = base.outputPath + ".\(rawValue)-\(index)"
+            options.measures = false
+            options.resume = false
+            variant.change(&options)
+            let summary = try QuantizationRun(options, logger: logger) { try report(0.8 * $0.fraction) }.run { _ in }
+            defer { Self.remove(options.outputPath) }
+            let quantized = try loader.load(options.outputPath)
+            let result = try Divergence.measure(
+                source: source.decoder, quantized: quantized.decoder, windows: windows, pool: pool)
+            return Row(
+                name: variant.name, bitsPerWeight: summary.bitsPerWeight, ratio: result.ratio,
+                meanKL: result.divergence.mean, topOneAgreement: result.agreement.mean)
+        }
+    }
+
+    private static func remove(_ folder: String) {
+        for name in (try? FileSystem.names(in: folder)) ?? [] { unlink(FileSystem.join(folder, name)) }
+        rmdir(folder)
+    }
+}

@@ -1,0 +1,141 @@
+import CrumbABI
+import CrumbCUDA
+import CrumbModel
+
+/// Gradients, from the head's back to the first block's.
+extension TunePass {
+    /// Takes the stream's gradient, in `work.gradient`, from behind a block to before it.
+    ///
+    /// - Parameters:
+    ///   - input: What the block's forward pass was given.
+    ///   - product: Called with each product when its gradient, fp32 [N][K], is in `work.weightGradient`; the product's
+    ///     weights are not read any more.
+    ///   - vector: Called when a vector's gradient is in `work.sums`.
+    func backward(
+        _ block: TuneBlock, index: Int, input: UInt64, product step: (Product) throws(CUDAError) -> Void,
+        vector stepVector: (Vector) throws(CUDAError) -> Void
+    ) throws(CUDAError) {
+        let s = sizes
+        try forward(block, from: input, to: input, completes: false)
+        try narrowGradient()
+        try backward(
+            work.narrowGradient, n: s.hidden, through: block.down, of: work.activation, k: s.intermediate,
+            to: work.activationGradient)
+        try step(.down)
+        try silu(work.activationGradient, backward: true)
+        try backward(
+            work.gateUp, n: 2 * s.intermediate, through: block.gateUp, of: work.normed2, k: s.hidden,
+            to: work.normGradient)
+        try step(.gateUp)
+        try normBackward(work.middle, weight: block.postNorm, scales: work.scales2)
+        try stepVector(.postNorm(index))
+
+        try narrowGradient()
+        try backward(
+            work.narrowGradient, n: s.hidden, through: block.output, of: work.attended, k: s.queryFeatures,
+            to: work.heads)
+        try step(.output)
+        try heads(work.heads, to: work.headGradient, toHeads: true)
+        try attentionBackward()
+        try rope(bias: 0, backward: true)
+        if block.bias != 0 {
+            try columnSums(work.rows, columns: s.rowFeatures)
+            try stepVector(.bias(index))
+        }
+        try backward(
+            work.rows, n: s.rowFeatures, through: block.queryKeyValue, of: work.normed1, k: s.hidden,
+            to: work.normGradient)
+        try step(.queryKeyValue)
+        try normBackward(input, weight: block.inputNorm, scales: work.scales1)
+        try stepVector(.inputNorm(index))
+    }
+
+    /// work.gradient += gradient of a norm's input, by `work.normGradient`; its weight's gradient goes to `work.sums`.
+    func normBackward(_ input: UInt64, weight: UInt64, scales: UInt64) throws(CUDAError) {
+        let columns = sizes.hidden
+        try launch(
+            kernels.normBackward, blocks: Int(CRUMB_TUNE_PARTIALS), rowColumns: columns,
+            crumb_tune_norm_backward_args(
+                input: input, weight: weight, scales: scales, gradient: work.normGradient,
+                stream_gradient: work.gradient, partials: work.partials, tokens: UInt32(sizes.tokens),
+                columns: UInt32(columns)))
+        try addPartials(columns)
+    }
+
+    /// Gradients of y = x w^T by dy, E [M][N]: dw to `work.weightGradient`, then dx, E [M][K], to `output`.
+    private func backward(
+        _ gradient: UInt64, n: Int, through weight: UInt64, of input: UInt64, k: Int, to output: UInt64
+    ) throws(CUDAError) {
+        try blas.multiply(
+            factor(gradient, n, transposed: true), factor(input, k), into: factor(work.weightGradient, k, .float), m: n,
+            n: k, k: sizes.tokens)
+        try blas.multiply(factor(gradient, n), factor(weight, k), into: factor(output, k), m: sizes.tokens, n: k, k: n)
+    }
+
+    /// From the gradient of the heads' outputs to those of queries, keys and values.
+    private func attentionBackward() throws(CUDAError) {
+        let s = sizes
+        let (square, slice) = (s.share * s.length * s.length, s.length * s.headDim)
+        try multiplyHeads(
+            factor(work.headGradient, s.headDim, batch: s.share * slice),
+            factor(work.values, s.headDim, transposed: true, batch: slice),
+            to: factor(work.scores, s.length, .float, batch: square), m: s.share * s.length, n: s.length, k: s.headDim)
+        try multiplyHeads(
+            factor(work.probabilities, s.length, transposed: true, batch: square),
+            factor(work.headGradient, s.headDim, batch: s.share * slice),
+            to: factor(work.valueGradient, s.headDim, batch: slice), m: s.length, n: s.headDim, k: s.share * s.length)
+        try launch(
+            kernels.softmaxBackward, blocks: s.texts * s.heads * s.length / 8,
+            crumb_tune_softmax_backward_args(
+                gradient: work.scores, probabilities: work.probabilities, output: work.probabilities,
+                length: UInt32(s.length), scale: scoreScale))
+        try multiplyHeads(
+            factor(work.probabilities, s.length, batch: square), factor(work.keys, s.headDim, batch: slice),
+            to: factor(work.queryGradient, s.headDim, batch: s.share * slice), m: s.share * s.length, n: s.headDim,
+            k: s.length)
+        try multiplyHeads(
+            factor(work.probabilities, s.length, transposed: true, batch: square),
+            factor(work.queries, s.headDim, batch: s.share * slice),
+            to: factor(work.keyGradient, s.headDim, batch: slice), m: s.length, n: s.headDim, k: s.share * s.length)
+    }
+
+    private func narrowGradient() throws(CUDAError) {
+        let count = sizes.tokens * sizes.hidden
+        try launch(
+            kernels.narrow, blocks: (count + Int(CRUMB_TUNE_THREADS) - 1) / Int(CRUMB_TUNE_THREADS),
+            crumb_tune_narrow_args(input: work.gradient, output: work.narrowGradient, count: UInt64(count)))
+    }
+
+    /// Sets `work.gradient` to that of the mean divergence, and `work.sums` to the final norm's, from the student's last
+    /// stream; the teacher's input of its head is in `work.teacherNormed`. Divergences go to `work.losses`.
+    func divergence(
+        stream last: UInt64, norm: UInt64, head: UInt64, teacherHead: UInt64, backward: Bool
+    ) throws(CUDAError) {
+        let s = sizes
+        try self.norm(last, weight: norm, to: work.normed1, scales: work.scales1)
+        for first in Swift.stride(from: 0, to: s.tokens, by: TuneSizes.logitRows) {
+            let count = min(TuneSizes.logitRows, s.tokens - first)
+            let offset = UInt64(first * s.hidden * element.byteCount)
+            for (input, weight, output) in [
+                (work.normed1, head, work.studentLogits), (work.teacherNormed, teacherHead, work.teacherLogits),
+            ] {
+                try blas.multiply(
+                    factor(input + offset, s.hidden), factor(weight, s.hidden, transposed: true),
+                    into: factor(output, s.vocabulary, .float), m: count, n: s.vocabulary, k: s.hidden)
+            }
+            try launch(
+                kernels.divergence, blocks: count,
+                crumb_tune_divergence_args(
+                    student: work.studentLogits, teacher: work.teacherLogits, gradient: work.logitGradient,
+                    losses: work.losses + UInt64(4 * first), vocabulary: UInt32(s.vocabulary),
+                    weight: 1 / Float(s.tokens)))
+            guard backward else { continue }
+            try blas.multiply(
+                factor(work.logitGradient, s.vocabulary), factor(head, s.hidden),
+                into: factor(work.normGradient + offset, s.hidden), m: count, n: s.hidden, k: s.vocabulary)
+        }
+        guard backward else { return }
+        try stream.fill(DeviceView<Float>(address: work.gradient, count: s.tokens * s.hidden))
+        try normBackward(last, weight: norm, scales: work.scales1)
+    }
+}

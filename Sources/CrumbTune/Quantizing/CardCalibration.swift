@@ -1,0 +1,230 @@
+package import CrumbABI
+package import CrumbCUDA
+package import CrumbModel
+package import CrumbPacked
+package import CrumbQuant
+package import CrumbThreads
+
+/// Goes through a model layer by layer on the card, as `CalibrationRun` does on the CPU: collects the inputs of each matrix
+/// on the outputs of what is quantized already, quantizes it, and carries the text through the result. In fp32.
+///
+/// On the card: the residual stream, attention outputs and activations of all tokens, one layer's weights, one input's
+/// statistics and factor, one matrix in work.
+package final class CardCalibration {
+    /// A matrix that is done.
+    package struct Result: Sendable {
+        package let projection: Projection
+        package let matrix: QuantizedMatrix
+        package let order: ChannelOrder
+        package let error: MatrixError
+    }
+
+    private let weights: DecoderWeights
+    private let configuration: ModelConfiguration
+    private let shapes: [[Projection: crumb_packed_shape]]
+    private let settings: QuantizerSettings
+    private let pass: TunePass
+    private let queue: QuantizeQueue
+    private let upload: ElementUpload
+    private let block: BlockBuffers
+    private let hidden, attended, activation: DeviceBuffer<Float>
+    private let scratch: DeviceBuffer<Float>
+    private let arena: DeviceBuffer<UInt8>
+    /// Passes of `pass.sizes.tokens` tokens that all of the text takes.
+    private let parts: Int
+
+    /// Tokens of a pass at most.
+    private static let passTokens = 8192
+
+    /// Whether there are kernels for a card.
+    package static func runs(on library: KernelLibrary) -> Bool {
+        library.has("quantize_descend") && library.has("tune_norm_f32")
+    }
+
+    /// - Parameters:
+    ///   - weights: Of the source model.
+    ///   - sequences: Calibration tokens, in pieces of one length that do not see each other.
+    ///   - shapes: Of every matrix, by layer.
+    /// - Throws: `TuneError` for models that the operators do not cover; `CUDAError` where the card is too small.
+    package init(
+        _ weights: DecoderWeights, _ configuration: ModelConfiguration, sequences: [[Int32]],
+        shapes: [[Projection: crumb_packed_shape]], settings: QuantizerSettings, library: KernelLibrary,
+        blas: CuBLASTable, pool: ThreadPool
+    ) throws {
+        let length = sequences.first?.count ?? 0
+        guard sequences.allSatisfy({ $0.count == length }) else {
+            throw TuneError("calibration texts of different lengths cannot be run on the GPU")
+        }
+        let most = min(max(Self.passTokens / max(length, 1), 1), sequences.count)
+        let texts = (1...most).last { sequences.count % $0 == 0 } ?? 1
+        let sizes = try TuneSizes(configuration, texts: texts, length: length)
+        let device = library.device
+        let tokens = sequences.count * length
+        let largest = shapes.flatMap(\.values).map(CardMatrix.byteCount).max() ?? 0
+        let widest = max(configuration.intermediateSize, configuration.hiddenSize, configuration.queryFeatures)
+        try device.require(
+            bytes: largest + 4 * tokens * (sizes.hidden + sizes.queryFeatures + sizes.intermediate)
+                + BlockBuffers.byteCount(configuration) + 4 * 4 * widest * widest
+                + TuneWorkspace.bytes(sizes, elementBytes: 4, hasGradients: false),
+            for: "quantizing with \(tokens) tokens of calibration text")
+        self.weights = weights
+        self.configuration = configuration
+        self.shapes = shapes
+        self.settings = settings
+        pass = try TunePass(
+            configuration, sizes: sizes, element: .float, library: library, blas: blas, hasGradients: false)
+        queue = QuantizeQueue(pass: pass, kernels: try QuantizeKernels(library))
+        upload = ElementUpload(element: .float, pool: pool)
+        block = try BlockBuffers(configuration, on: device)
+        hidden = try DeviceBuffer(count: tokens * sizes.hidden, on: device, for: "the residual stream")
+        attended = try DeviceBuffer(count: tokens * sizes.queryFeatures, on: device, for: "attention outputs")
+        activation = try DeviceBuffer(count: tokens * sizes.intermediate, on: device, for: "activations")
+        scratch = try DeviceBuffer(count: sizes.tokens * widest, on: device, for: "calibration")
+        arena = try DeviceBuffer(count: largest, on: device, for: "a matrix in work")
+        parts = sequences.count / texts
+        try embed(sequences.flatMap { $0 })
+    }
+
+    private func embed(_ tokens: [Int32]) throws(CUDAError) {
+        let rows = WeightRows(weights.embedding)
+        let count = pass.sizes.tokens
+        for part in 0..<parts {
+            let numbers = [Float](unsafeUninitializedCapacity: count * pass.sizes.hidden) { buffer, filled in
+                let base = buffer.baseAddress.unsafelyUnwrapped
+                buffer.initialize(repeating: 0)
+                upload.pool.run(count: count) { row in
+                    rows.read(Int(tokens[part * count + row]), into: base + row * pass.sizes.hidden)
+                }
+                filled = count * pass.sizes.hidden
+            }
+            try ElementUpload.copy(numbers, to: stream(part), in: pass.stream)
+        }
+    }
+
+    /// Quantizes the matrices of layer `layer` and carries the text through the result.
+    ///
+    /// - Parameter done: Called after each matrix; may throw to stop.
+    /// - Throws: `QuantizationError` for activations that are not finite; `CUDAError`.
+    package func quantizeLayer(_ layer: Int, done: (Projection) throws -> Void) throws -> [Result] {
+        try block.fill(weights.layers[layer], upload, in: pass.stream)
+        return try Stage.allCases.flatMap { stage in
+            let statistics = try CardStatistics(channels: inputs(of: stage).channels, queue)
+            try collect(stage) { address throws(CUDAError) in
+                try statistics.add(address, count: pass.sizes.tokens, scratch: scratch.address)
+            }
+            let results = try quantize(stage.projections, layer, statistics, done: done)
+            try finish(stage)
+            return results
+        }
+    }
+
+    /// Carries the text through a layer whose quantized weights are known: a resumed run.
+    package func pass(_ layer: Int, weights packed: [Projection: PackedMatrix]) throws {
+        var quantized = weights.layers[layer]
+        for (projection, matrix) in packed {
+            let old = quantized[projection]
+            quantized[projection] = LinearWeight(name: old.name, storage: .packed(matrix), bias: old.bias)
+        }
+        try block.fill(quantized, upload, in: pass.stream)
+        for stage in Stage.allCases {
+            try collect(stage) { _ in }
+            try finish(stage)
+        }
+    }
+
+    private func quantize(
+        _ projections: [Projection], _ layer: Int, _ statistics: CardStatistics, done: (Projection) throws -> Void
+    ) throws -> [Result] {
+        guard let shape = shapes[layer][projections[0]] else { return [] }
+        let meanSquares = try statistics.meanSquares()
+        let keys = settings.preference.keys(meanSquares) {
+            weights.layers[layer].largestWeights(projections, pool: upload.pool)
+        }
+        let order = ChannelOrder.sorted(by: keys, shape: shape)
+        let factor = try CardFactor(
+            statistics, meanSquares: meanSquares, order: order, settings: settings, queue)
+        return try projections.compactMap { projection in
+            guard let shape = shapes[layer][projection] else { return nil }
+            let matrix = CardMatrix(shape, factor: factor, arena: arena.address, queue)
+            let address = block.address(projection)
+            try matrix.quantize(address, settings)
+            let result = Result(
+                projection: projection, matrix: try matrix.store(dense: address), order: order,
+                error: try matrix.error())
+            try done(projection)
+            return result
+        }
+    }
+}
+
+// MARK: stages
+
+extension CardCalibration {
+    /// What happens between two norms, cut where a matrix's input is complete.
+    private enum Stage: CaseIterable {
+        case attention, attentionProjection, activation, downProjection
+
+        var projections: [Projection] {
+            switch self {
+            case .attention: [.q, .k, .v]
+            case .attentionProjection: [.o]
+            case .activation: [.gate, .up]
+            case .downProjection: [.down]
+            }
+        }
+    }
+
+    /// fp32 [M][hidden] of pass `part`.
+    private func stream(_ part: Int) -> UInt64 {
+        hidden.address + UInt64(4 * part * pass.sizes.tokens * pass.sizes.hidden)
+    }
+
+    /// Where a stage's inputs of pass `part` are kept, and their width.
+    private func inputs(of stage: Stage) -> (channels: Int, address: (Int) -> UInt64) {
+        let tokens = pass.sizes.tokens
+        func all(_ address: UInt64, _ channels: Int) -> (Int, (Int) -> UInt64) {
+            (channels, { address + UInt64(4 * $0 * tokens * channels) })
+        }
+        return switch stage {
+        case .attention: (pass.sizes.hidden, { [work = pass.work] _ in work.normed1 })
+        case .attentionProjection: all(attended.address, pass.sizes.queryFeatures)
+        case .activation: (pass.sizes.hidden, { [work = pass.work] _ in work.normed2 })
+        case .downProjection: all(activation.address, pass.sizes.intermediate)
+        }
+    }
+
+    /// Computes the inputs of a stage's matrices, a pass at a time.
+    private func collect(_ stage: Stage, _ body: (UInt64) throws(CUDAError) -> Void) throws(CUDAError) {
+        let (work, block) = (pass.work, block.block)
+        for part in 0..<parts {
+            let address = inputs(of: stage).address(part)
+            switch stage {
+            case .attention, .attentionProjection:
+                try pass.norm(stream(part), weight: block.inputNorm, to: work.normed1, scales: work.scales1)
+                if stage == .attentionProjection {
+                    try pass.attend(block)
+                    let count = pass.sizes.tokens * pass.sizes.queryFeatures
+                    try pass.stream.copy(
+                        DeviceView<Float>(address: work.attended, count: count),
+                        to: DeviceView(address: address, count: count))
+                }
+            case .activation, .downProjection:
+                try pass.norm(stream(part), weight: block.postNorm, to: work.normed2, scales: work.scales2)
+                if stage == .downProjection { try pass.activate(block, to: address) }
+            }
+            try body(address)
+        }
+    }
+
+    /// Adds a stage's result to the residual stream, once its matrices are quantized.
+    private func finish(_ stage: Stage) throws(CUDAError) {
+        for part in 0..<parts {
+            let address = inputs(of: stage).address(part)
+            switch stage {
+            case .attention, .activation: break
+            case .attentionProjection: try pass.addAttention(block.block, address, to: stream(part))
+            case .downProjection: try pass.addActivation(block.block, address, to: stream(part))
+            }
+        }
+    }
+}
