@@ -22,6 +22,9 @@ package struct CuBLAS: ~Copyable {
             self.type = type
             self.rowStride = rowStride
         }
+
+        fileprivate var pointer: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: UInt(address)) }
+        fileprivate var stride: Int32 { Int32(rowStride) }
     }
 
     /// Such as 130100 for 13.1.
@@ -72,15 +75,12 @@ package struct CuBLAS: ~Copyable {
         _ x: Matrix, _ w: Matrix, into y: Matrix, m: Int, n: Int, k: Int, alpha: Float = 1, beta: Float = 0
     ) throws(CUDAError) {
         var (alpha, beta) = (alpha, beta)
-        func pointer(_ matrix: Matrix) -> UnsafeMutableRawPointer? {
-            UnsafeMutableRawPointer(bitPattern: UInt(matrix.address))
-        }
         // cuBLAS is column-major: it sees y^T (N, M) = w (N, K) x^T (K, M), with w given as its transpose.
         let status = device.run { _ in
             table.gemmEx(
-                handle, Self.transposed, Self.plain, Int32(n), Int32(m), Int32(k), &alpha, pointer(w), w.type.rawValue,
-                Int32(w.rowStride), pointer(x), x.type.rawValue, Int32(x.rowStride), &beta, pointer(y), y.type.rawValue,
-                Int32(y.rowStride), Self.computeFloat, Self.defaultAlgorithm)
+                handle, Self.transposed, Self.plain, Int32(n), Int32(m), Int32(k), &alpha, w.pointer, w.type.rawValue,
+                w.stride, x.pointer, x.type.rawValue, x.stride, &beta, y.pointer, y.type.rawValue, y.stride,
+                Self.computeFloat, Self.defaultAlgorithm)
         }
         try Self.check(status, "multiplying M \(m), N \(n), K \(k) with cuBLAS", table, device)
     }
@@ -97,6 +97,8 @@ package struct CuBLAS: ~Copyable {
             isTransposed = transposed
             self.batchStride = batchStride
         }
+
+        fileprivate var operation: Int32 { isTransposed ? CuBLAS.transposed : CuBLAS.plain }
     }
 
     /// c (M, N) = alpha a (M, K) b (K, N) + beta c, for each of `batches`, summed in fp32. A transposed factor is stored as
@@ -107,18 +109,14 @@ package struct CuBLAS: ~Copyable {
     ) throws(CUDAError) {
         precondition(!c.isTransposed, "a result is stored as it is")
         var (alpha, beta) = (alpha, beta)
-        func pointer(_ factor: Factor) -> UnsafeMutableRawPointer? {
-            UnsafeMutableRawPointer(bitPattern: UInt(factor.matrix.address))
-        }
-        func operation(_ factor: Factor) -> Int32 { factor.isTransposed ? Self.transposed : Self.plain }
-        func stride(_ factor: Factor) -> Int32 { Int32(factor.matrix.rowStride) }
+        let (matrixA, matrixB, matrixC) = (a.matrix, b.matrix, c.matrix)
         // Column-major, it is c^T (N, M) = b^T a^T.
         let status = device.run { _ in
             table.gemmStridedBatchedEx(
-                handle, operation(b), operation(a), Int32(n), Int32(m), Int32(k), &alpha, pointer(b),
-                b.matrix.type.rawValue, stride(b), Int64(b.batchStride), pointer(a), a.matrix.type.rawValue, stride(a),
-                Int64(a.batchStride), &beta, pointer(c), c.matrix.type.rawValue, stride(c), Int64(c.batchStride),
-                Int32(batches), Self.computeFloat, Self.defaultAlgorithm)
+                handle, b.operation, a.operation, Int32(n), Int32(m), Int32(k), &alpha, matrixB.pointer,
+                matrixB.type.rawValue, matrixB.stride, Int64(b.batchStride), matrixA.pointer, matrixA.type.rawValue,
+                matrixA.stride, Int64(a.batchStride), &beta, matrixC.pointer, matrixC.type.rawValue, matrixC.stride,
+                Int64(c.batchStride), Int32(batches), Self.computeFloat, Self.defaultAlgorithm)
         }
         try Self.check(status, "multiplying \(batches) times M \(m), N \(n), K \(k) with cuBLAS", table, device)
     }

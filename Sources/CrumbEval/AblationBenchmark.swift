@@ -1,5 +1,6 @@
 import CrumbCUDA
 package import CrumbGPU
+import CrumbModel
 
 /// What single ideas of the packed products bring: each product as it is, without outliers, and with synchronous copies.
 package struct AblationBenchmark: Sendable {

@@ -1,5 +1,6 @@
 import CrumbCUDA
 package import CrumbGPU
+import CrumbModel
 
 /// Every kernel of a decode or prefill step on a GPU, one by one, with cuBLAS in fp16 beside the products.
 package struct KernelBenchmark: Sendable {

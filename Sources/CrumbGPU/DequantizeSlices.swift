@@ -1,4 +1,5 @@
 import CrumbABI
+import CrumbModel
 import CrumbPacked
 
 /// Runs of rows of packed matrices that are turned into fp16 and multiplied before the next run takes their place.

@@ -1,4 +1,5 @@
 package import CrumbABI
+package import CrumbModel
 import CrumbPacked
 
 /// A channel order on the card, in both directions.
@@ -74,11 +75,6 @@ package struct DeviceLayer: Sendable {
         case .down: down
         }
     }
-}
-
-/// The four inputs of linear layers in a block.
-package enum InputRole: Int, Sendable, CaseIterable {
-    case queryKeyValue, attentionOutput, gateUp, down
 }
 
 /// The embedding or the head on the card, (vocabSize, hiddenSize).

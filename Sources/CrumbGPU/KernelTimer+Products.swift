@@ -1,5 +1,6 @@
 import CrumbABI
 import CrumbCUDA
+package import CrumbModel
 import CrumbPacked
 
 /// The matrix products, made as a pass makes them.

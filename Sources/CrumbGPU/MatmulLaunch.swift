@@ -1,5 +1,6 @@
 package import CrumbABI
 package import CrumbCUDA
+import CrumbModel
 import CrumbPacked
 
 /// Grid, block, shared memory and the last arguments of packed_matmul_mM.

@@ -1,5 +1,6 @@
 import CrumbABI
 import CrumbCUDA
+import CrumbModel
 import CrumbPacked
 
 /// Grid, block, shared memory and the last arguments of packed_product_mM.

@@ -1,4 +1,5 @@
 import CrumbABI
+import CrumbCUDA
 import CrumbModel
 import CrumbPacked
 import CrumbTensor
@@ -57,7 +58,8 @@ struct RandomPlan {
         let embedding = table(vocabulary, hidden)
         var layers: [DeviceLayer] = []
         for index in 0..<sizes.numHiddenLayers {
-            func linear(_ projections: [Projection]) throws(ModelError) -> DeviceLinear {
+            func linear(_ role: InputRole) throws(ModelError) -> DeviceLinear {
+                let projections = role.projections
                 let shapes = projections.map { sizes.shape(of: $0) }
                 let rows = shapes.reduce(0) { $0 + $1.rows }
                 let hasBias = projections.contains { sizes.biases.contains($0) }
@@ -69,8 +71,8 @@ struct RandomPlan {
             let window = sizes.attentionWindows[index]
             layers.append(
                 DeviceLayer(
-                    inputNorm: norm, postAttentionNorm: norm, queryKeyValue: try linear([.q, .k, .v]),
-                    attentionOutput: try linear([.o]), gateUp: try linear([.gate, .up]), down: try linear([.down]),
+                    inputNorm: norm, postAttentionNorm: norm, queryKeyValue: try linear(.queryKeyValue),
+                    attentionOutput: try linear(.attentionOutput), gateUp: try linear(.gateUp), down: try linear(.down),
                     window: window == Int.max ? 0 : window))
         }
         weights = DeviceWeights(

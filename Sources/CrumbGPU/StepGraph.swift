@@ -36,9 +36,8 @@ final class ChoiceMemory {
                 layout.reserve(rows * vocabulary, of: Float.self),
             ]
         }
-        var plan = SlabLayout()
-        _ = lay(&plan)
-        let memory = try DeviceBuffer<UInt8>(count: plan.byteCount, on: stream.device, for: "the choice of tokens")
+        let memory = try DeviceBuffer<UInt8>(
+            count: SlabLayout.byteCount(lay), on: stream.device, for: "the choice of tokens")
         try stream.fill(memory.view)
         var layout = SlabLayout(base: memory.address)
         let places = lay(&layout)

@@ -1,4 +1,5 @@
 import CrumbABI
+import CrumbCUDA
 package import CrumbModel
 import CrumbPacked
 import CrumbTensor

@@ -54,9 +54,9 @@ final class Workspace {
         in queue: borrowing Stream
     ) throws(CUDAError) {
         self.rows = rows
-        var plan = SlabLayout()
-        _ = Self.places(&plan, rows, configuration, weights, limits)
-        memory = try DeviceBuffer(count: plan.byteCount, on: queue.device, for: "a pass of \(rows) tokens")
+        memory = try DeviceBuffer(
+            count: Self.byteCount(rows: rows, configuration, weights, limits: limits), on: queue.device,
+            for: "a pass of \(rows) tokens")
         try queue.fill(memory.view)
         var layout = SlabLayout(base: memory.address)
         let places = Self.places(&layout, rows, configuration, weights, limits)
@@ -84,9 +84,7 @@ final class Workspace {
     static func byteCount(
         rows: Int, _ configuration: ModelConfiguration, _ weights: DeviceWeights, limits: Limits
     ) -> Int {
-        var plan = SlabLayout()
-        _ = places(&plan, rows, configuration, weights, limits)
-        return plan.byteCount
+        SlabLayout.byteCount { places(&$0, rows, configuration, weights, limits) }
     }
 
     /// The input of a packed product: where its producer writes and the product reads.

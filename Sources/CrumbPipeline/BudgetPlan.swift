@@ -12,9 +12,6 @@ package struct BudgetPlan: Sendable {
     package var linearBytes: Int { shapes.reduce(0) { $0 + Self.bytes($1) } }
     package var bitsPerWeight: Double { Double(linearBytes) * 8 / Double(linearWeights) }
 
-    /// Matrices that share an input, and so an order.
-    package static let inputGroups: [[Projection]] = [[.q, .k, .v], [.o], [.gate, .up], [.down]]
-
     /// Matrices that have the same 4-bit channels, so that a GPU can take their row tiles in turns.
     private static let widenedTogether: [[Projection]] = [[.q, .k], [.v], [.o], [.gate, .up], [.down]]
 
@@ -74,9 +71,9 @@ package struct BudgetPlan: Sendable {
 
     /// Bytes of a layer's records and orders.
     private static func bytes(_ layer: [Projection: crumb_packed_shape]) -> Int {
-        inputGroups.reduce(0) { sum, group in
-            group.reduce(sum) { $0 + (layer[$1]?.byteCount ?? 0) }
-                + (group.first.flatMap { layer[$0]?.orderCount } ?? 0) * 2
+        InputRole.allCases.reduce(0) { sum, role in
+            role.projections.reduce(sum) { $0 + (layer[$1]?.byteCount ?? 0) }
+                + (layer[role.projections[0]]?.orderCount ?? 0) * 2
         }
     }
 

@@ -71,14 +71,14 @@ final class CalibrationRun: LayerCalibration {
         _ layer: Int, done: (Projection) throws -> Void
     ) throws -> [QuantizedLayerMatrix] {
         var result: [QuantizedLayerMatrix] = []
-        for stage in Stage.allCases {
-            let statistics = InputStatistics(channels: forward.configuration.shape(of: stage.projections[0]).columns)
-            try collect(stage, layer) { input in
+        for role in InputRole.allCases {
+            let statistics = InputStatistics(channels: forward.configuration.shape(of: role.projections[0]).columns)
+            try collect(role, layer) { input in
                 statistics.add(input.base, count: input.rows, blas: blas, pool: pool)
             }
             statistics.finish()
-            result += try quantize(stage.projections, layer, statistics, done: done)
-            finish(stage, layer)
+            result += try quantize(role.projections, layer, statistics, done: done)
+            finish(role, layer)
         }
         return result
     }
@@ -86,36 +86,22 @@ final class CalibrationRun: LayerCalibration {
     /// Carries the text through a layer whose quantized weights are known: a resumed run.
     func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
         for (projection, packed) in weights { replace(projection, layer, packed) }
-        for stage in Stage.allCases {
-            if stage == .attentionProjection { try collect(stage, layer) { _ in } }
-            finish(stage, layer)
+        for role in InputRole.allCases {
+            if role == .attentionOutput { try collect(role, layer) { _ in } }
+            finish(role, layer)
         }
     }
 
-    /// What happens between two norms, cut where a matrix's input is complete.
-    private enum Stage: CaseIterable {
-        case attention, attentionProjection, activation, downProjection
-
-        var projections: [Projection] {
-            switch self {
-            case .attention: [.q, .k, .v]
-            case .attentionProjection: [.o]
-            case .activation: [.gate, .up]
-            case .downProjection: [.down]
-            }
-        }
-    }
-
-    /// Computes the inputs of a stage's matrices, a part of the tokens at a time.
-    private func collect(_ stage: Stage, _ layer: Int, _ body: (FloatMatrix) -> Void) throws {
-        switch stage {
-        case .attention:
+    /// Computes the inputs of matrices, a part of the tokens at a time.
+    private func collect(_ role: InputRole, _ layer: Int, _ body: (FloatMatrix) -> Void) throws {
+        switch role {
+        case .queryKeyValue:
             forEachBlock { rows in
                 let norm = norm(rows)
                 forward.attentionInput(layer, hidden.slice(rows: rows), into: norm)
                 body(norm)
             }
-        case .attentionProjection:
+        case .attentionOutput:
             try forEachSequence { rows, sequence in
                 let norm = norm(rows)
                 forward.attentionInput(layer, hidden.slice(rows: rows), into: norm)
@@ -125,13 +111,13 @@ final class CalibrationRun: LayerCalibration {
                 forward.attentionOutput(layer, norm, batch, into: output)
                 body(output)
             }
-        case .activation:
+        case .gateUp:
             forEachBlock { rows in
                 let norm = norm(rows)
                 forward.mlpInput(layer, hidden.slice(rows: rows), into: norm)
                 body(norm)
             }
-        case .downProjection:
+        case .down:
             forEachBlock { rows in body(mlpActivation(layer, rows)) }
         }
     }
@@ -148,15 +134,15 @@ final class CalibrationRun: LayerCalibration {
         return output
     }
 
-    /// Adds a stage's result to the residual stream, once its matrices are quantized.
-    private func finish(_ stage: Stage, _ layer: Int) {
-        switch stage {
-        case .attention, .activation: break
-        case .attentionProjection:
+    /// Adds what o or down makes of its input to the residual stream, once they are quantized.
+    private func finish(_ role: InputRole, _ layer: Int) {
+        switch role {
+        case .queryKeyValue, .gateUp: break
+        case .attentionOutput:
             forEachBlock { rows in
                 forward.addAttentionProjection(layer, attended.slice(rows: rows), to: hidden.slice(rows: rows))
             }
-        case .downProjection:
+        case .down:
             forEachBlock { rows in
                 forward.addMLPProjection(layer, mlpActivation(layer, rows), to: hidden.slice(rows: rows))
             }

@@ -29,8 +29,8 @@ package struct MemoryPlan: Sendable {
         // The matrices that share an input are in work together: their fp32 weights and their codes.
         let work =
             plan.shapes.flatMap { layer in
-                BudgetPlan.inputGroups.map { group in
-                    let shapes = group.compactMap { layer[$0] }
+                InputRole.allCases.map { role in
+                    let shapes = role.projections.compactMap { layer[$0] }
                     return MatrixQuantizer.workingBytes(shapes: shapes, threads: threads)
                 }
             }.max() ?? 0

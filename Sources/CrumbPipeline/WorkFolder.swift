@@ -156,13 +156,13 @@ struct TensorNames {
 
     /// The order tensor, named after the first of the matrices that share it.
     func order(_ layer: Int, _ projection: Projection) -> String {
-        let first = BudgetPlan.inputGroups.first { $0.contains(projection) }?.first ?? projection
+        let first = projection.role.projections[0]
         return "model.layers.\(layer).\(first.name).input_order"
     }
 
     /// Whether the order tensor is named after this matrix.
     func ownsOrder(_ projection: Projection) -> Bool {
-        BudgetPlan.inputGroups.contains { $0.first == projection }
+        projection == projection.role.projections[0]
     }
 
     func scales(_ tensor: String) -> String { tensor + "_scales" }

@@ -11,6 +11,9 @@ private struct ProductCall: Sendable {
     var types: [Int32] = []
     var strides: [Int32] = []
     var scales: [Float] = []
+    /// Of a batch: from one matrix to the next, and how many products.
+    var distances: [Int64] = []
+    var batches: Int32 = 0
     var workspaceBytes = 0
 }
 
@@ -84,29 +87,36 @@ extension FakeDriverTests {
 
         @Test func `factors of a batch change places, transposed as they are stored`() throws {
             product.withLock { $0 = ProductCall() }
-            func factor(_ address: UInt64, _ stride: Int, _ transposed: Bool = false) -> CuBLAS.Factor {
+            func factor(
+                _ address: UInt64, _ stride: Int, _ transposed: Bool = false, distance: Int
+            ) -> CuBLAS.Factor {
                 CuBLAS.Factor(
                     CuBLAS.Matrix(address: address, type: .bfloat, rowStride: stride), transposed: transposed,
-                    batchStride: 7)
+                    batchStride: distance)
             }
             func use() throws {
                 let stream = try Stream(on: try FakeDriver.device())
                 try CuBLAS(try table(), on: stream).multiply(
-                    factor(0x100, 40, true), factor(0x200, 30), into: factor(0x300, 50), m: 3, n: 20, k: 30, alpha: -1,
-                    beta: 1, batches: 4)
+                    factor(0x100, 40, true, distance: 7), factor(0x200, 30, distance: 8),
+                    into: factor(0x300, 50, distance: 9), m: 3, n: 20, k: 30, alpha: -1, beta: 1, batches: 4)
             }
             try use()
             let call = product.withLock { $0 }
             #expect(call.sizes == [20, 3, 30] && call.addresses == [0x200, 0x100, 0x300])
             #expect(call.strides == [30, 40, 50] && call.types == [14, 14, 14, 68])
             #expect(call.transposes == [0, 1] && call.scales == [-1, 1])
+            #expect(call.distances == [8, 7, 9] && call.batches == 4)
         }
 
         /// Without its distances and number a batch is a product like others.
         private static let multiplyBatch: CuBLASTable.BatchedGEMM = {
-            handle, opA, opB, m, n, k, alpha, a, typeA, lda, _, b, typeB, ldb, _, beta, c, typeC, ldc, _, _, compute,
-            algorithm in
-            multiply(
+            handle, opA, opB, m, n, k, alpha, a, typeA, lda, distanceA, b, typeB, ldb, distanceB, beta, c, typeC, ldc,
+            distanceC, batches, compute, algorithm in
+            product.withLock { call in
+                call.distances = [distanceA, distanceB, distanceC]
+                call.batches = batches
+            }
+            return multiply(
                 handle, opA, opB, m, n, k, alpha, a, typeA, lda, b, typeB, ldb, beta, c, typeC, ldc, compute, algorithm)
         }
 

@@ -58,8 +58,8 @@ import Testing
     func sharedOrders(_ model: Model) throws {
         let plan = try BudgetPlan(model.configuration(), bits: 2.85, fourBitShare: nil, outliersPerTile: 4)
         for layer in plan.shapes {
-            for group in BudgetPlan.inputGroups {
-                #expect(Set(group.compactMap { layer[$0]?.orderCount }).count == 1)
+            for role in InputRole.allCases {
+                #expect(Set(role.projections.compactMap { layer[$0]?.orderCount }).count == 1)
             }
         }
     }

@@ -1,7 +1,5 @@
 import CrumbCUDA
 import CrumbModel
-import CrumbPacked
-import CrumbThreads
 
 /// The weights of one block on the card, dense, as the operators read them.
 struct TuneBlock {
@@ -11,6 +9,19 @@ struct TuneBlock {
     var inputNorm, postNorm: UInt64
     /// fp32 [q + k + v features], or 0.
     var bias: UInt64
+
+    /// Places for a block; their numbers are undefined.
+    init(_ configuration: ModelConfiguration, elementBytes: Int, in layout: inout SlabLayout) {
+        let (hidden, intermediate) = (configuration.hiddenSize, configuration.intermediateSize)
+        let rows = configuration.queryFeatures + 2 * configuration.keyValueFeatures
+        queryKeyValue = layout.reserve(elementBytes * rows * hidden)
+        output = layout.reserve(elementBytes * hidden * configuration.queryFeatures)
+        gateUp = layout.reserve(elementBytes * 2 * intermediate * hidden)
+        down = layout.reserve(elementBytes * hidden * intermediate)
+        inputNorm = layout.reserve(hidden, of: Float.self)
+        postNorm = layout.reserve(hidden, of: Float.self)
+        bias = configuration.biases.isEmpty ? 0 : layout.reserve(rows, of: Float.self)
+    }
 
     /// Where a projection's rows begin.
     func address(_ projection: Projection, _ configuration: ModelConfiguration, elementBytes: Int) -> UInt64 {
@@ -25,76 +36,24 @@ struct TuneBlock {
         case .down: down
         }
     }
-}
 
-/// Memory on the card that is cut into pieces one after the other.
-struct DeviceArena: ~Copyable {
-    private let buffer: DeviceBuffer<UInt8>
-    private var used = 0
-
-    init(bytes: Int, on device: Device, for purpose: String) throws(CUDAError) {
-        buffer = try DeviceBuffer(count: bytes, on: device, for: purpose)
-    }
-
-    /// The next piece, aligned to 256 bytes.
-    mutating func take(_ bytes: Int) -> UInt64 {
-        let start = buffer.address + UInt64(used)
-        used += Self.rounded(bytes)
-        precondition(used <= buffer.byteCount, "\(used) bytes of an arena of \(buffer.byteCount)")
-        return start
-    }
-
-    static func rounded(_ bytes: Int) -> Int { (bytes + 255) / 256 * 256 }
-}
-
-/// Numbers of the host to the card in the element type of a pass.
-struct ElementUpload {
-    let element: CuBLAS.ElementType
-    let pool: ThreadPool
-
-    /// A matrix's rows in the source's order of channels, (N, K), to `address`.
-    func send(_ weight: LinearWeight, to address: UInt64, in stream: borrowing Stream) throws(CUDAError) {
-        let rows = WeightRows(weight)
-        let columns = weight.columns
-        // A piece of at most 64 million numbers at a time.
-        let rowsAtOnce = max(1, (64 << 20) / columns)
-        for first in stride(from: 0, to: weight.rows, by: rowsAtOnce) {
-            let count = min(rowsAtOnce, weight.rows - first)
-            let target = address + UInt64(first * columns * element.byteCount)
-            let numbers = [Float](unsafeUninitializedCapacity: count * columns) { buffer, filled in
-                let base = buffer.baseAddress.unsafelyUnwrapped
-                buffer.initialize(repeating: 0)
-                pool.run(count: count) { rows.read(first + $0, into: base + $0 * columns) }
-                filled = count * columns
-            }
-            try send(numbers, to: target, in: stream)
-        }
-    }
-
-    func send(_ numbers: [Float], to address: UInt64, in stream: borrowing Stream) throws(CUDAError) {
-        guard element != .float else { return try Self.copy(numbers, to: address, in: stream) }
-        let halves = [UInt16](unsafeUninitializedCapacity: numbers.count) { buffer, filled in
-            let base = buffer.baseAddress.unsafelyUnwrapped
-            let part = 1 << 16
-            pool.run(count: (numbers.count + part - 1) / part) { index in
-                for i in index * part..<min((index + 1) * part, numbers.count) { base[i] = bfloat(numbers[i]) }
-            }
-            filled = numbers.count
-        }
-        try Self.copy(halves, to: address, in: stream)
-    }
-
-    static func copy<Number: BitwiseCopyable>(
-        _ numbers: [Number], to address: UInt64, in stream: borrowing Stream
+    /// All numbers of a block.
+    func fill(
+        _ layer: LayerWeights, _ configuration: ModelConfiguration, _ upload: ElementUpload,
+        in stream: borrowing Stream
     ) throws(CUDAError) {
-        try numbers.withUnsafeBufferPointer { buffer throws(CUDAError) in
-            try stream.copy(buffer, to: DeviceView(address: address, count: buffer.count))
+        try ElementUpload.copy(layer.inputNorm, to: inputNorm, in: stream)
+        try ElementUpload.copy(layer.postAttentionNorm, to: postNorm, in: stream)
+        if let biases = Self.biases(layer) { try ElementUpload.copy(biases, to: bias, in: stream) }
+        for projection in Projection.allCases {
+            let target = address(projection, configuration, elementBytes: upload.element.byteCount)
+            try upload.send(layer[projection], to: target, in: stream)
         }
     }
-}
 
-/// The upper half of a finite fp32 number's bits, rounded to nearest, ties to even.
-private func bfloat(_ number: Float) -> UInt16 {
-    let bits = number.bitPattern
-    return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+    /// The biases of queries, keys and values one after the other, zeros where one has none; nil without any.
+    static func biases(_ layer: LayerWeights) -> [Float]? {
+        guard layer.queryKeyValue.contains(where: { $0.bias != nil }) else { return nil }
+        return layer.queryKeyValue.flatMap { $0.bias ?? Array(repeating: 0, count: $0.rows) }
+    }
 }

@@ -12,7 +12,7 @@ extension TunePass {
     ///     weights are not read any more.
     ///   - vector: Called when a vector's gradient is in `work.sums`.
     func backward(
-        _ block: TuneBlock, index: Int, input: UInt64, product step: (Product) throws(CUDAError) -> Void,
+        _ block: TuneBlock, index: Int, input: UInt64, product step: (InputRole) throws(CUDAError) -> Void,
         vector stepVector: (Vector) throws(CUDAError) -> Void
     ) throws(CUDAError) {
         let s = sizes
@@ -34,7 +34,7 @@ extension TunePass {
         try backward(
             work.narrowGradient, n: s.hidden, through: block.output, of: work.attended, k: s.queryFeatures,
             to: work.heads)
-        try step(.output)
+        try step(.attentionOutput)
         try heads(work.heads, to: work.headGradient, toHeads: true)
         try attentionBackward()
         try rope(bias: 0, backward: true)
@@ -102,7 +102,7 @@ extension TunePass {
     private func narrowGradient() throws(CUDAError) {
         let count = sizes.tokens * sizes.hidden
         try launch(
-            kernels.narrow, blocks: (count + Int(CRUMB_TUNE_THREADS) - 1) / Int(CRUMB_TUNE_THREADS),
+            kernels.narrow, threads: count,
             crumb_tune_narrow_args(input: work.gradient, output: work.narrowGradient, count: UInt64(count)))
     }
 

@@ -14,6 +14,14 @@ extension TunePass {
             sharedBytes: TuneKernels.sharedBytes(rowColumns), stream: stream, arguments: arguments)
     }
 
+    /// A launch of a thread for each of `count` numbers, `times` over.
+    func launch<Arguments: BitwiseCopyable>(
+        _ kernel: Kernel, threads count: Int, times: Int = 1, _ arguments: Arguments
+    ) throws(CUDAError) {
+        let size = Int(CRUMB_TUNE_THREADS)
+        try launch(kernel, blocks: (count + size - 1) / size * times, arguments)
+    }
+
     func factor(
         _ address: UInt64, _ columns: Int, _ type: CuBLAS.ElementType? = nil, transposed: Bool = false, batch: Int = 0
     ) -> CuBLAS.Factor {
@@ -76,7 +84,7 @@ extension TunePass {
     func columnSums(_ input: UInt64, columns: Int) throws(CUDAError) {
         let parts = Int(CRUMB_TUNE_PARTIALS)
         try launch(
-            kernels.columnSums, blocks: parts * ((columns + Int(CRUMB_TUNE_THREADS) - 1) / Int(CRUMB_TUNE_THREADS)),
+            kernels.columnSums, threads: columns, times: parts,
             crumb_tune_column_sums_args(
                 input: input, output: work.partials, rows: UInt32(sizes.tokens), columns: UInt32(columns),
                 parts: UInt32(parts), reserved: 0))
@@ -85,7 +93,7 @@ extension TunePass {
 
     func addPartials(_ columns: Int) throws(CUDAError) {
         try launch(
-            kernels.columnSumsOfFloats, blocks: (columns + Int(CRUMB_TUNE_THREADS) - 1) / Int(CRUMB_TUNE_THREADS),
+            kernels.columnSumsOfFloats, threads: columns,
             crumb_tune_column_sums_args(
                 input: work.partials, output: work.sums, rows: UInt32(CRUMB_TUNE_PARTIALS), columns: UInt32(columns),
                 parts: 1, reserved: 0))

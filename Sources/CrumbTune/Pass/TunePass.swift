@@ -7,6 +7,7 @@ import CrumbModel
 final class TunePass {
     let sizes: TuneSizes
     let work: TuneWorkspace
+    private let memory: DeviceBuffer<UInt8>
     let stream: Stream
     let kernels: TuneKernels
     let element: CuBLAS.ElementType
@@ -14,8 +15,6 @@ final class TunePass {
     let frequencies: DeviceBuffer<Float>
     private let epsilon: Float
 
-    /// The four products of a block.
-    enum Product { case queryKeyValue, output, gateUp, down }
     /// The vectors of a block, and the norm in front of the head.
     enum Vector: Hashable { case inputNorm(Int), postNorm(Int), bias(Int), finalNorm }
 
@@ -28,8 +27,12 @@ final class TunePass {
         self.sizes = sizes
         self.element = element
         kernels = try TuneKernels(library, element: element, widest: max(sizes.hidden, sizes.intermediate))
-        work = try TuneWorkspace(
-            sizes, elementBytes: element.byteCount, hasGradients: hasGradients, on: library.device)
+        func workspace(at base: UInt64 = 0) -> TuneWorkspace {
+            TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: hasGradients, base: base)
+        }
+        memory = try DeviceBuffer(
+            count: workspace().byteCount, on: library.device, for: "the activations of tuning")
+        work = workspace(at: memory.address)
         self.blas = try CuBLAS(blas, on: stream)
         frequencies = try stream.upload(configuration.rotaryFrequencies, for: "rotary frequencies")
         epsilon = configuration.rmsNormEps

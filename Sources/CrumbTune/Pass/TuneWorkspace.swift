@@ -2,7 +2,7 @@ import CrumbABI
 import CrumbCUDA
 
 /// Where a pass keeps what it works on. The activations are one block's: the backward pass makes them again from the
-/// block's input. Addresses; types as the comments say, E for elements.
+/// block's input. Addresses in memory that somebody else owns; types as the comments say, E for elements.
 struct TuneWorkspace {
     /// i32 [M].
     let tokens: UInt64
@@ -34,63 +34,53 @@ struct TuneWorkspace {
     /// fp32 [rows][vocabulary] each, E [rows][vocabulary]; fp32 [M].
     let studentLogits, teacherLogits, logitGradient, losses: UInt64
 
-    private let arena: ArenaOwner
+    /// Bytes of all of it.
+    let byteCount: Int
 
-    init(_ sizes: TuneSizes, elementBytes: Int, hasGradients: Bool, on device: Device) throws(CUDAError) {
-        let bytes = Self.bytes(sizes, elementBytes: elementBytes, hasGradients: hasGradients)
-        let owner = try ArenaOwner(bytes: bytes, on: device)
-        var pieces = Self.pieces(sizes, elementBytes: elementBytes, hasGradients: hasGradients).makeIterator()
-        func next() -> UInt64 { owner.take(pieces.next().unsafelyUnwrapped) }
-        tokens = next()
-        streams = next()
-        middle = next()
-        (normed1, scales1, normed2, scales2) = (next(), next(), next(), next())
-        rows = next()
-        (queries, keys, values, heads) = (next(), next(), next(), next())
-        (queryGradient, keyGradient, valueGradient, headGradient) = (next(), next(), next(), next())
-        (scores, probabilities) = (next(), next())
-        attended = next()
-        (gateUp, activation, activationGradient) = (next(), next(), next())
-        (gradient, narrowGradient, normGradient) = (next(), next(), next())
-        weightGradient = next()
-        (partials, sums) = (next(), next())
-        teacherNormed = next()
-        (studentLogits, teacherLogits, logitGradient, losses) = (next(), next(), next(), next())
-        arena = owner
-    }
-
-    static func bytes(_ sizes: TuneSizes, elementBytes: Int, hasGradients: Bool) -> Int {
-        pieces(sizes, elementBytes: elementBytes, hasGradients: hasGradients).reduce(0) { $0 + DeviceArena.rounded($1) }
-    }
-
-    /// Bytes of each property above, in their order.
-    private static func pieces(_ s: TuneSizes, elementBytes e: Int, hasGradients: Bool) -> [Int] {
+    /// - Parameters:
+    ///   - base: Where its memory begins; 0 where only `byteCount` is asked for.
+    ///   - hasGradients: Whether there is room for what the backward pass and the divergence need.
+    init(_ s: TuneSizes, elementBytes e: Int, hasGradients: Bool, base: UInt64 = 0) {
         let (m, stream, headed) = (s.tokens, s.tokens * s.hidden, s.tokens * s.queryFeatures)
         let keyed = m * s.keyValueHeads * s.headDim
         let widest = max(s.hidden, s.rowFeatures)
-        let largest = s.hidden * max(s.rowFeatures, 2 * s.intermediate)
         let logits = min(m, TuneSizes.logitRows) * s.vocabulary
-        let always = [4 * stream, e * stream, 4 * m, e * stream, 4 * m, e * m * s.rowFeatures]
-        let attention = [e * headed, e * keyed, e * keyed, e * headed]
-        let square = [4 * s.scores, e * s.scores, e * headed]
-        let forward = [e * m * 2 * s.intermediate, e * m * s.intermediate]
-        let backward = [
-            e * m * s.intermediate, 4 * stream, e * stream, e * stream, 4 * largest,
-            4 * Int(CRUMB_TUNE_PARTIALS) * widest, 4 * widest, e * stream, 4 * logits, 4 * logits, e * logits, 4 * m,
-        ]
-        let streams = [4 * m, 4 * (s.layers + 1) * stream]
-        func kept(_ sizes: [Int]) -> [Int] { hasGradients ? sizes : sizes.map { _ in 0 } }
-        return kept(streams) + always + attention + kept(attention) + square + forward + kept(backward)
-    }
+        var layout = SlabLayout(base: base)
+        func forGradients(_ bytes: Int) -> UInt64 { layout.reserve(hasGradients ? bytes : 0) }
 
-    /// Lets a struct that is copied keep its memory.
-    private final class ArenaOwner {
-        private var arena: DeviceArena
-
-        init(bytes: Int, on device: Device) throws(CUDAError) {
-            arena = try DeviceArena(bytes: bytes, on: device, for: "the activations of tuning")
-        }
-
-        func take(_ bytes: Int) -> UInt64 { arena.take(bytes) }
+        tokens = forGradients(4 * m)
+        streams = forGradients(4 * (s.layers + 1) * stream)
+        middle = layout.reserve(4 * stream)
+        normed1 = layout.reserve(e * stream)
+        scales1 = layout.reserve(4 * m)
+        normed2 = layout.reserve(e * stream)
+        scales2 = layout.reserve(4 * m)
+        rows = layout.reserve(e * m * s.rowFeatures)
+        queries = layout.reserve(e * headed)
+        keys = layout.reserve(e * keyed)
+        values = layout.reserve(e * keyed)
+        heads = layout.reserve(e * headed)
+        queryGradient = forGradients(e * headed)
+        keyGradient = forGradients(e * keyed)
+        valueGradient = forGradients(e * keyed)
+        headGradient = forGradients(e * headed)
+        scores = layout.reserve(4 * s.scores)
+        probabilities = layout.reserve(e * s.scores)
+        attended = layout.reserve(e * headed)
+        gateUp = layout.reserve(e * m * 2 * s.intermediate)
+        activation = layout.reserve(e * m * s.intermediate)
+        activationGradient = forGradients(e * m * s.intermediate)
+        gradient = forGradients(4 * stream)
+        narrowGradient = forGradients(e * stream)
+        normGradient = forGradients(e * stream)
+        weightGradient = forGradients(4 * s.hidden * max(s.rowFeatures, 2 * s.intermediate))
+        partials = forGradients(4 * Int(CRUMB_TUNE_PARTIALS) * widest)
+        sums = forGradients(4 * widest)
+        teacherNormed = forGradients(e * stream)
+        studentLogits = forGradients(4 * logits)
+        teacherLogits = forGradients(4 * logits)
+        logitGradient = forGradients(e * logits)
+        losses = forGradients(4 * m)
+        byteCount = layout.byteCount
     }
 }

@@ -26,7 +26,9 @@ package final class CardCalibration {
     private let pass: TunePass
     private let queue: QuantizeQueue
     private let upload: ElementUpload
-    private let block: BlockBuffers
+    /// The dense weights of the layer in work.
+    private let block: TuneBlock
+    private let blockMemory: DeviceBuffer<UInt8>
     private let hidden, attended, activation: DeviceBuffer<Float>
     private let scratch: DeviceBuffer<Float>
     private let arena: DeviceBuffer<UInt8>
@@ -61,11 +63,12 @@ package final class CardCalibration {
         let device = library.device
         let tokens = sequences.count * length
         let largest = shapes.flatMap(\.values).map(CardMatrix.byteCount).max() ?? 0
+        let blockBytes = SlabLayout.byteCount { TuneBlock(configuration, elementBytes: 4, in: &$0) }
         let widest = max(configuration.intermediateSize, configuration.hiddenSize, configuration.queryFeatures)
         try device.require(
             bytes: largest + 4 * tokens * (sizes.hidden + sizes.queryFeatures + sizes.intermediate)
-                + BlockBuffers.byteCount(configuration) + 4 * 4 * widest * widest
-                + TuneWorkspace.bytes(sizes, elementBytes: 4, hasGradients: false),
+                + blockBytes + 4 * 4 * widest * widest
+                + TuneWorkspace(sizes, elementBytes: 4, hasGradients: false).byteCount,
             for: "quantizing with \(tokens) tokens of calibration text")
         self.weights = weights
         self.configuration = configuration
@@ -75,7 +78,9 @@ package final class CardCalibration {
             configuration, sizes: sizes, element: .float, library: library, blas: blas, hasGradients: false)
         queue = QuantizeQueue(pass: pass, kernels: try QuantizeKernels(library))
         upload = ElementUpload(element: .float, pool: pool)
-        block = try BlockBuffers(configuration, on: device)
+        blockMemory = try DeviceBuffer(count: blockBytes, on: device, for: "a layer's weights")
+        var layout = SlabLayout(base: blockMemory.address)
+        block = TuneBlock(configuration, elementBytes: 4, in: &layout)
         hidden = try DeviceBuffer(count: tokens * sizes.hidden, on: device, for: "the residual stream")
         attended = try DeviceBuffer(count: tokens * sizes.queryFeatures, on: device, for: "attention outputs")
         activation = try DeviceBuffer(count: tokens * sizes.intermediate, on: device, for: "activations")
@@ -86,18 +91,10 @@ package final class CardCalibration {
     }
 
     private func embed(_ tokens: [Int32]) throws(CUDAError) {
-        let rows = WeightRows(weights.embedding)
         let count = pass.sizes.tokens
         for part in 0..<parts {
-            let numbers = [Float](unsafeUninitializedCapacity: count * pass.sizes.hidden) { buffer, filled in
-                let base = buffer.baseAddress.unsafelyUnwrapped
-                buffer.initialize(repeating: 0)
-                upload.pool.run(count: count) { row in
-                    rows.read(Int(tokens[part * count + row]), into: base + row * pass.sizes.hidden)
-                }
-                filled = count * pass.sizes.hidden
-            }
-            try ElementUpload.copy(numbers, to: stream(part), in: pass.stream)
+            let rows = tokens[part * count..<(part + 1) * count].map { Int($0) }
+            try upload.send(weights.embedding, rows: rows, to: stream(part), in: pass.stream)
         }
     }
 
@@ -106,14 +103,14 @@ package final class CardCalibration {
     /// - Parameter done: Called after each matrix; may throw to stop.
     /// - Throws: `QuantizationError` for activations that are not finite; `CUDAError`.
     package func quantizeLayer(_ layer: Int, done: (Projection) throws -> Void) throws -> [Result] {
-        try block.fill(weights.layers[layer], upload, in: pass.stream)
-        return try Stage.allCases.flatMap { stage in
-            let statistics = try CardStatistics(channels: inputs(of: stage).channels, queue)
-            try collect(stage) { address throws(CUDAError) in
+        try block.fill(weights.layers[layer], configuration, upload, in: pass.stream)
+        return try InputRole.allCases.flatMap { role in
+            let statistics = try CardStatistics(channels: inputs(of: role).channels, queue)
+            try collect(role) { address throws(CUDAError) in
                 try statistics.add(address, count: pass.sizes.tokens, scratch: scratch.address)
             }
-            let results = try quantize(stage.projections, layer, statistics, done: done)
-            try finish(stage)
+            let results = try quantize(role.projections, layer, statistics, done: done)
+            try finish(role)
             return results
         }
     }
@@ -125,10 +122,10 @@ package final class CardCalibration {
             let old = quantized[projection]
             quantized[projection] = LinearWeight(name: old.name, storage: .packed(matrix), bias: old.bias)
         }
-        try block.fill(quantized, upload, in: pass.stream)
-        for stage in Stage.allCases {
-            try collect(stage) { _ in }
-            try finish(stage)
+        try block.fill(quantized, configuration, upload, in: pass.stream)
+        for role in InputRole.allCases {
+            try collect(role) { _ in }
+            try finish(role)
         }
     }
 
@@ -146,7 +143,7 @@ package final class CardCalibration {
         return try projections.compactMap { projection in
             guard let shape = shapes[layer][projection] else { return nil }
             let matrix = CardMatrix(shape, factor: factor, arena: arena.address, queue)
-            let address = block.address(projection)
+            let address = block.address(projection, configuration, elementBytes: 4)
             try matrix.quantize(address, settings)
             let result = Result(
                 projection: projection, matrix: try matrix.store(dense: address), order: order,
@@ -157,73 +154,59 @@ package final class CardCalibration {
     }
 }
 
-// MARK: stages
+// MARK: inputs
 
 extension CardCalibration {
-    /// What happens between two norms, cut where a matrix's input is complete.
-    private enum Stage: CaseIterable {
-        case attention, attentionProjection, activation, downProjection
-
-        var projections: [Projection] {
-            switch self {
-            case .attention: [.q, .k, .v]
-            case .attentionProjection: [.o]
-            case .activation: [.gate, .up]
-            case .downProjection: [.down]
-            }
-        }
-    }
-
     /// fp32 [M][hidden] of pass `part`.
     private func stream(_ part: Int) -> UInt64 {
         hidden.address + UInt64(4 * part * pass.sizes.tokens * pass.sizes.hidden)
     }
 
-    /// Where a stage's inputs of pass `part` are kept, and their width.
-    private func inputs(of stage: Stage) -> (channels: Int, address: (Int) -> UInt64) {
+    /// Where the inputs of pass `part` are kept, and their width.
+    private func inputs(of role: InputRole) -> (channels: Int, address: (Int) -> UInt64) {
         let tokens = pass.sizes.tokens
         func all(_ address: UInt64, _ channels: Int) -> (Int, (Int) -> UInt64) {
             (channels, { address + UInt64(4 * $0 * tokens * channels) })
         }
-        return switch stage {
-        case .attention: (pass.sizes.hidden, { [work = pass.work] _ in work.normed1 })
-        case .attentionProjection: all(attended.address, pass.sizes.queryFeatures)
-        case .activation: (pass.sizes.hidden, { [work = pass.work] _ in work.normed2 })
-        case .downProjection: all(activation.address, pass.sizes.intermediate)
+        return switch role {
+        case .queryKeyValue: (pass.sizes.hidden, { [work = pass.work] _ in work.normed1 })
+        case .attentionOutput: all(attended.address, pass.sizes.queryFeatures)
+        case .gateUp: (pass.sizes.hidden, { [work = pass.work] _ in work.normed2 })
+        case .down: all(activation.address, pass.sizes.intermediate)
         }
     }
 
-    /// Computes the inputs of a stage's matrices, a pass at a time.
-    private func collect(_ stage: Stage, _ body: (UInt64) throws(CUDAError) -> Void) throws(CUDAError) {
-        let (work, block) = (pass.work, block.block)
+    /// Computes the inputs of matrices, a pass at a time.
+    private func collect(_ role: InputRole, _ body: (UInt64) throws(CUDAError) -> Void) throws(CUDAError) {
+        let work = pass.work
         for part in 0..<parts {
-            let address = inputs(of: stage).address(part)
-            switch stage {
-            case .attention, .attentionProjection:
+            let address = inputs(of: role).address(part)
+            switch role {
+            case .queryKeyValue, .attentionOutput:
                 try pass.norm(stream(part), weight: block.inputNorm, to: work.normed1, scales: work.scales1)
-                if stage == .attentionProjection {
+                if role == .attentionOutput {
                     try pass.attend(block)
                     let count = pass.sizes.tokens * pass.sizes.queryFeatures
                     try pass.stream.copy(
                         DeviceView<Float>(address: work.attended, count: count),
                         to: DeviceView(address: address, count: count))
                 }
-            case .activation, .downProjection:
+            case .gateUp, .down:
                 try pass.norm(stream(part), weight: block.postNorm, to: work.normed2, scales: work.scales2)
-                if stage == .downProjection { try pass.activate(block, to: address) }
+                if role == .down { try pass.activate(block, to: address) }
             }
             try body(address)
         }
     }
 
-    /// Adds a stage's result to the residual stream, once its matrices are quantized.
-    private func finish(_ stage: Stage) throws(CUDAError) {
+    /// Adds what o or down makes of its input to the residual stream, once they are quantized.
+    private func finish(_ role: InputRole) throws(CUDAError) {
         for part in 0..<parts {
-            let address = inputs(of: stage).address(part)
-            switch stage {
-            case .attention, .activation: break
-            case .attentionProjection: try pass.addAttention(block.block, address, to: stream(part))
-            case .downProjection: try pass.addActivation(block.block, address, to: stream(part))
+            let address = inputs(of: role).address(part)
+            switch role {
+            case .queryKeyValue, .gateUp: break
+            case .attentionOutput: try pass.addAttention(block, address, to: stream(part))
+            case .down: try pass.addActivation(block, address, to: stream(part))
             }
         }
     }

@@ -6,12 +6,10 @@ import CrumbQuant
 /// One matrix in work on the card: what `RowBlock` does with its rows, for all rows at once.
 struct CardMatrix {
     let shape: crumb_packed_shape
-    private let queue: QuantizeQueue
-    private let factor: CardFactor
-    private let matrix: crumb_quantize_matrix
-    /// fp32 [P][N] each.
-    private let scratch, direction, image: UInt64
-    private let best, errors, steps: UInt64
+    let queue: QuantizeQueue
+    let factor: CardFactor
+    let arrays: Arrays
+    var matrix: crumb_quantize_matrix { arrays.matrix }
 
     /// Channels whose changes reach the channels outside in one product.
     private static let span = 128
@@ -20,45 +18,49 @@ struct CardMatrix {
         1.08 * Float((0..<exponent).reduce(1.0) { value, _ in value * 0.94 })
     }
 
-    /// Bytes of a matrix's numbers.
+    /// Bytes of a matrix's arrays.
     static func byteCount(_ shape: crumb_packed_shape) -> Int {
-        pieces(shape).reduce(0) { $0 + DeviceArena.rounded($1) }
+        SlabLayout.byteCount { Arrays(shape, importance: 0, in: &$0) }
     }
 
-    private static func pieces(_ shape: crumb_packed_shape) -> [Int] {
-        let (n, p) = (shape.n, shape.orderCount)
-        let (all, groups) = (4 * n * p, 4 * n * p / Int(CRUMB_GROUP))
-        return [
-            all, all, all, all, all, all, groups, groups, groups, 8 * Int(shape.segments) * n, 4 * span * n, 4 * n,
-        ]
+    /// What is kept of a matrix while it is in work.
+    struct Arrays {
+        let matrix: crumb_quantize_matrix
+        /// fp32 [P][N] each.
+        let scratch, direction, image: UInt64
+        /// fp32 [P / 32][N], [span][N], [N].
+        let best, errors, steps: UInt64
+
+        init(_ shape: crumb_packed_shape, importance: UInt64, in layout: inout SlabLayout) {
+            let all = 4 * shape.n * shape.orderCount
+            let groups = all / Int(CRUMB_GROUP)
+            matrix = crumb_quantize_matrix(
+                weights: layout.reserve(all), quantized: layout.reserve(all), levels: layout.reserve(all),
+                outliers: layout.reserve(groups), scale_codes: layout.reserve(groups),
+                row_scales: layout.reserve(8 * Int(shape.segments) * shape.n), importance: importance,
+                rows: UInt32(shape.n), positions: UInt32(shape.orderCount),
+                segment_channels: UInt32(shape.segmentChannels), four_bit_channels: UInt32(shape.fourBitChannels))
+            scratch = layout.reserve(all)
+            direction = layout.reserve(all)
+            image = layout.reserve(all)
+            best = layout.reserve(groups)
+            errors = layout.reserve(4 * span * shape.n)
+            steps = layout.reserve(4 * shape.n)
+        }
     }
 
     /// - Parameter arena: Room for `byteCount` bytes.
     init(_ shape: crumb_packed_shape, factor: CardFactor, arena: UInt64, _ queue: QuantizeQueue) {
-        var next = arena
-        let addresses = Self.pieces(shape).map { bytes in
-            defer { next += UInt64(DeviceArena.rounded(bytes)) }
-            return next
-        }
+        var layout = SlabLayout(base: arena)
         self.shape = shape
         self.queue = queue
         self.factor = factor
-        scratch = addresses[3]
-        direction = addresses[4]
-        image = addresses[5]
-        best = addresses[8]
-        errors = addresses[10]
-        steps = addresses[11]
-        matrix = crumb_quantize_matrix(
-            weights: addresses[0], quantized: addresses[1], levels: addresses[2], outliers: addresses[6],
-            scale_codes: addresses[7], row_scales: addresses[9], importance: factor.importance.address,
-            rows: UInt32(shape.n), positions: UInt32(shape.orderCount),
-            segment_channels: UInt32(shape.segmentChannels), four_bit_channels: UInt32(shape.fourBitChannels))
+        arrays = Arrays(shape, importance: factor.importance.address, in: &layout)
     }
 
-    private var rows: Int { shape.n }
-    private var positions: Int { shape.orderCount }
-    private var groups: Int { positions / Int(CRUMB_GROUP) }
+    var rows: Int { shape.n }
+    var positions: Int { shape.orderCount }
+    var groups: Int { positions / Int(CRUMB_GROUP) }
     private var group: Int { Int(CRUMB_GROUP) }
 
     /// Chooses all numbers for the weights at `source`, fp32 [N][K].
@@ -85,7 +87,7 @@ struct CardMatrix {
 
     private func chooseRowScales() throws(CUDAError) {
         var arguments = crumb_quantize_scales_args(
-            matrix: matrix, best: best, trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+            matrix: matrix, best: arrays.best, trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         withUnsafeMutableBytes(of: &arguments.trials) { $0.copyBytes(from: Self.trials.withUnsafeBytes { Array($0) }) }
         try queue.launch(queue.kernels.bestScales, threads: rows, times: groups, arguments)
         try queue.launch(queue.kernels.rowScales, threads: rows, times: 2 * Int(shape.segments), arguments)
@@ -99,15 +101,16 @@ struct CardMatrix {
     private func chooseCodes(feedback: Bool) throws(CUDAError) {
         let count = positions * rows
         try queue.pass.stream.copy(
-            DeviceView<Float>(address: matrix.weights, count: count), to: DeviceView(address: scratch, count: count))
+            DeviceView<Float>(address: matrix.weights, count: count),
+            to: DeviceView(address: arrays.scratch, count: count))
         /// Adds to the targets of `later` what the channels of `done` lost; their errors begin at channel `start`.
         func feed(_ done: Range<Int>, into later: Range<Int>, from start: Int) throws(CUDAError) {
             guard feedback else { return }
             try queue.multiply(
                 QuantizeQueue.matrix(
                     factor.feedback.address, positions, from: done.lowerBound * positions + later.lowerBound,
-                    transposed: true), channels(errors, from: done.lowerBound - start),
-                into: channels(scratch, from: later.lowerBound), m: later.count, n: rows, k: done.count, beta: 1)
+                    transposed: true), channels(arrays.errors, from: done.lowerBound - start),
+                into: channels(arrays.scratch, from: later.lowerBound), m: later.count, n: rows, k: done.count, beta: 1)
         }
         for start in stride(from: 0, to: positions, by: Self.span) {
             let end = min(start + Self.span, positions)
@@ -115,8 +118,8 @@ struct CardMatrix {
                 try queue.launch(
                     queue.kernels.choose, threads: rows,
                     crumb_quantize_choose_args(
-                        matrix: matrix, feedback: factor.feedback.address, targets: scratch,
-                        errors: errors + UInt64(4 * (first - start) * rows), group: UInt32(first / group),
+                        matrix: matrix, feedback: factor.feedback.address, targets: arrays.scratch,
+                        errors: arrays.errors + UInt64(4 * (first - start) * rows), group: UInt32(first / group),
                         feeds: feedback ? 1 : 0))
                 try feed(first..<first + group, into: first + group..<end, from: start)
             }
@@ -128,7 +131,7 @@ struct CardMatrix {
 
     private func descend(passes: Int) throws(CUDAError) {
         guard passes > 0 else { return }
-        try multiplyByHessian(try differences(), into: scratch)
+        try multiplyByHessian(try differences(), into: arrays.scratch)
         for pass in 0..<passes {
             for start in stride(from: 0, to: positions, by: Self.span) {
                 let end = min(start + Self.span, positions)
@@ -136,8 +139,8 @@ struct CardMatrix {
                     try queue.launch(
                         queue.kernels.descend, threads: rows,
                         crumb_quantize_descend_args(
-                            matrix: matrix, hessian: factor.hessian.address, gradient: scratch,
-                            changes: errors + UInt64(4 * (first - start) * rows), group: UInt32(first / group),
+                            matrix: matrix, hessian: factor.hessian.address, gradient: arrays.scratch,
+                            changes: arrays.errors + UInt64(4 * (first - start) * rows), group: UInt32(first / group),
                             reserved: 0))
                     try spread(first..<first + group, into: start..<end, from: start)
                 }
@@ -149,14 +152,14 @@ struct CardMatrix {
     }
 
     /// W - Q, where the directions are kept at other times.
-    private func differences() throws(CUDAError) -> UInt64 {
+    func differences() throws(CUDAError) -> UInt64 {
         try queue.launch(
             queue.kernels.difference, threads: positions * rows,
-            crumb_quantize_difference_args(matrix: matrix, difference: direction))
-        return direction
+            crumb_quantize_difference_args(matrix: matrix, difference: arrays.direction))
+        return arrays.direction
     }
 
-    private func multiplyByHessian(_ array: UInt64, into target: UInt64) throws(CUDAError) {
+    func multiplyByHessian(_ array: UInt64, into target: UInt64) throws(CUDAError) {
         try queue.multiply(
             QuantizeQueue.matrix(factor.hessian.address, positions), channels(array, from: 0),
             into: channels(target, from: 0), m: positions, n: rows, k: positions)
@@ -167,7 +170,8 @@ struct CardMatrix {
         try queue.multiply(
             QuantizeQueue.matrix(
                 factor.hessian.address, positions, from: others.lowerBound * positions + changed.lowerBound),
-            channels(errors, from: changed.lowerBound - start), into: channels(scratch, from: others.lowerBound),
+            channels(arrays.errors, from: changed.lowerBound - start),
+            into: channels(arrays.scratch, from: others.lowerBound),
             m: others.count, n: rows, k: changed.count, alpha: -1, beta: 1)
     }
 
@@ -180,70 +184,17 @@ struct CardMatrix {
             try queue.launch(
                 queue.kernels.direction, threads: rows, times: count,
                 crumb_quantize_direction_args(
-                    matrix: matrix, direction: direction, first: UInt32(first), count: UInt32(count)))
+                    matrix: matrix, direction: arrays.direction, first: UInt32(first), count: UInt32(count)))
             try queue.multiply(
-                QuantizeQueue.matrix(factor.hessian.address, positions, from: first), channels(direction, from: 0),
-                into: channels(image, from: 0), m: positions, n: rows, k: count)
+                QuantizeQueue.matrix(factor.hessian.address, positions, from: first),
+                channels(arrays.direction, from: 0),
+                into: channels(arrays.image, from: 0), m: positions, n: rows, k: count)
             let arguments = crumb_quantize_move_args(
-                matrix: matrix, direction: direction, image: image, gradient: scratch, steps: steps,
+                matrix: matrix, direction: arrays.direction, image: arrays.image, gradient: arrays.scratch,
+                steps: arrays.steps,
                 first: UInt32(first), count: UInt32(count), slot: UInt32(slot), reserved: 0)
             try queue.launch(queue.kernels.rowSteps, blocks: (rows + 31) / 32, arguments)
             try queue.launch(queue.kernels.move, threads: rows, times: positions, arguments)
         }
-    }
-
-    // MARK: results
-
-    /// What rounding did to the matrix.
-    func error() throws(CUDAError) -> MatrixError {
-        let difference = try differences()
-        let weight = try dot(difference, difference)
-        let norm = try dot(matrix.weights, matrix.weights)
-        try multiplyByHessian(difference, into: image)
-        let output = try dot(difference, image)
-        try multiplyByHessian(matrix.weights, into: image)
-        let signal = try dot(matrix.weights, image)
-        return MatrixError(
-            relativeOutputError: signal > 0 ? output / signal : 0, relativeWeightError: norm > 0 ? weight / norm : 0)
-    }
-
-    private func dot(_ a: UInt64, _ b: UInt64) throws(CUDAError) -> Double {
-        let count = Int(CRUMB_QUANTIZE_PARTIALS)
-        let stream = queue.pass
-        let partials = try DeviceBuffer<Double>(count: count, on: stream.stream.device, for: "a sum")
-        try queue.launch(
-            queue.kernels.dot, blocks: count,
-            crumb_quantize_dot_args(a: a, b: b, partials: partials.address, count: UInt64(positions * rows)))
-        return try stream.stream.download(partials.view).reduce(0, +)
-    }
-
-    /// The numbers; the weights as they are read back go to `dense`, fp32 [N][K].
-    func store(dense: UInt64) throws(CUDAError) -> QuantizedMatrix {
-        let pass = queue.pass
-        let device = pass.stream.device
-        let purpose = "a quantized matrix"
-        let codes = try DeviceBuffer<UInt8>(count: rows * positions, on: device, for: purpose)
-        let scaleCodes = try DeviceBuffer<UInt8>(count: rows * groups, on: device, for: purpose)
-        let capacity =
-            shape.rowTiles * Int(shape.segments) * shape.outlierPools.reduce(0) { $0 + $1.entries }
-        let outliers = try DeviceBuffer<crumb_quantize_outlier>(count: capacity, on: device, for: purpose)
-        let count = try pass.stream.upload([UInt32(0)], for: purpose)
-        try queue.launch(
-            queue.kernels.store, threads: rows, times: groups,
-            crumb_quantize_store_args(
-                matrix: matrix, order: factor.order.address, codes: codes.address, scale_codes: scaleCodes.address,
-                outliers: outliers.address, count: count.address, dense: dense, capacity: UInt32(capacity),
-                columns: UInt32(shape.k)))
-        let slots = 2 * Int(shape.segments)
-        let scales = try pass.stream.download(DeviceView<Float>(address: matrix.row_scales, count: slots * rows))
-        let found = min(Int(try pass.stream.download(count.view)[0]), capacity)
-        let entries = try pass.stream.download(outliers.view[0..<found]).map {
-            Outlier(row: Int($0.row), position: Int($0.position), delta: UInt16($0.delta))
-        }
-        return QuantizedMatrix(
-            shape: shape, codes: try pass.stream.download(codes.view),
-            scaleCodes: try pass.stream.download(scaleCodes.view),
-            rowScales: (0..<rows * slots).map { Float16(scales[$0 % slots * rows + $0 / slots]).bitPattern },
-            outliers: entries.sorted { ($0.row, $0.position) < ($1.row, $1.position) })
     }
 }

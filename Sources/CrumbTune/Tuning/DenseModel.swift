@@ -4,7 +4,7 @@ import CrumbModel
 
 /// A model's weights on the card as elements, row after row, for cuBLAS.
 final class DenseModel {
-    private let arena: DeviceBuffer<UInt8>
+    private let memory: DeviceBuffer<UInt8>
     private let element: CuBLAS.ElementType
     private let configuration: ModelConfiguration
     let embedding, head: UInt64
@@ -16,46 +16,30 @@ final class DenseModel {
     init(
         _ configuration: ModelConfiguration, _ element: CuBLAS.ElementType, on device: Device
     ) throws(CUDAError) {
-        let sizes = Self.sizes(configuration, element)
-        arena = try DeviceBuffer(
+        memory = try DeviceBuffer(
             count: Self.byteCount(configuration, element), on: device, for: "16-bit weights for tuning")
         self.element = element
         self.configuration = configuration
-        var next = arena.address
-        func take(_ bytes: Int) -> UInt64 {
-            defer { next += UInt64(DeviceArena.rounded(bytes)) }
-            return next
-        }
-        embedding = take(sizes.table)
-        head = configuration.tieWordEmbeddings ? embedding : take(sizes.table)
-        finalNorm = take(sizes.norm)
-        blocks = (0..<configuration.numHiddenLayers).map { _ in
-            TuneBlock(
-                queryKeyValue: take(sizes.queryKeyValue), output: take(sizes.output), gateUp: take(sizes.gateUp),
-                down: take(sizes.down), inputNorm: take(sizes.norm), postNorm: take(sizes.norm), bias: take(sizes.bias))
-        }
-        if configuration.biases.isEmpty { for index in blocks.indices { blocks[index].bias = 0 } }
+        var layout = SlabLayout(base: memory.address)
+        (embedding, head, finalNorm, blocks) = Self.place(configuration, element, in: &layout)
     }
 
     static func byteCount(_ configuration: ModelConfiguration, _ element: CuBLAS.ElementType) -> Int {
-        let s = sizes(configuration, element)
-        let layer = [s.queryKeyValue, s.output, s.gateUp, s.down, s.norm, s.norm, s.bias]
-        let layers = configuration.numHiddenLayers * layer.reduce(0) { $0 + DeviceArena.rounded($1) }
-        return layers + (configuration.tieWordEmbeddings ? 1 : 2) * DeviceArena.rounded(s.table)
-            + DeviceArena.rounded(s.norm)
+        SlabLayout.byteCount { place(configuration, element, in: &$0) }
     }
 
-    /// Bytes of each piece.
-    private static func sizes(
-        _ c: ModelConfiguration, _ element: CuBLAS.ElementType
-    ) -> (table: Int, norm: Int, queryKeyValue: Int, output: Int, gateUp: Int, down: Int, bias: Int) {
-        let e = element.byteCount
-        let rows = c.queryFeatures + 2 * c.keyValueFeatures
-        return (
-            table: e * c.vocabSize * c.hiddenSize, norm: 4 * c.hiddenSize, queryKeyValue: e * rows * c.hiddenSize,
-            output: e * c.hiddenSize * c.queryFeatures, gateUp: e * 2 * c.intermediateSize * c.hiddenSize,
-            down: e * c.hiddenSize * c.intermediateSize, bias: 4 * rows
-        )
+    private static func place(
+        _ configuration: ModelConfiguration, _ element: CuBLAS.ElementType, in layout: inout SlabLayout
+    ) -> (embedding: UInt64, head: UInt64, finalNorm: UInt64, blocks: [TuneBlock]) {
+        let (hidden, bytes) = (configuration.hiddenSize, element.byteCount)
+        let table = bytes * configuration.vocabSize * hidden
+        let embedding = layout.reserve(table)
+        let head = configuration.tieWordEmbeddings ? embedding : layout.reserve(table)
+        let finalNorm = layout.reserve(hidden, of: Float.self)
+        let blocks = (0..<configuration.numHiddenLayers).map { _ in
+            TuneBlock(configuration, elementBytes: bytes, in: &layout)
+        }
+        return (embedding, head, finalNorm, blocks)
     }
 
     /// Where a projection's rows begin.
@@ -63,23 +47,12 @@ final class DenseModel {
         blocks[layer].address(projection, configuration, elementBytes: element.byteCount)
     }
 
-    /// The biases of queries, keys and values one after the other, zeros where one has none; nil without any.
-    static func biases(_ layer: LayerWeights) -> [Float]? {
-        guard layer.queryKeyValue.contains(where: { $0.bias != nil }) else { return nil }
-        return layer.queryKeyValue.flatMap { $0.bias ?? Array(repeating: 0, count: $0.rows) }
-    }
-
     /// All numbers of a model.
     func fill(from weights: DecoderWeights, _ upload: ElementUpload, in stream: borrowing Stream) throws(CUDAError) {
         try fillTables(from: weights, upload, in: stream)
         try ElementUpload.copy(weights.finalNorm, to: finalNorm, in: stream)
         for (index, layer) in weights.layers.enumerated() {
-            try ElementUpload.copy(layer.inputNorm, to: blocks[index].inputNorm, in: stream)
-            try ElementUpload.copy(layer.postAttentionNorm, to: blocks[index].postNorm, in: stream)
-            if let biases = Self.biases(layer) { try ElementUpload.copy(biases, to: blocks[index].bias, in: stream) }
-            for projection in Projection.allCases {
-                try upload.send(layer[projection], to: address(projection, of: index), in: stream)
-            }
+            try blocks[index].fill(layer, configuration, upload, in: stream)
         }
     }
 

@@ -59,7 +59,7 @@ package struct GradientCheck {
                 let (address, count): (UInt64, Int) =
                     switch product {
                     case .queryKeyValue: (block.queryKeyValue, s.rowFeatures * s.hidden)
-                    case .output: (block.output, s.hidden * s.queryFeatures)
+                    case .attentionOutput: (block.output, s.hidden * s.queryFeatures)
                     case .gateUp: (block.gateUp, 2 * s.intermediate * s.hidden)
                     case .down: (block.down, s.hidden * s.intermediate)
                     }

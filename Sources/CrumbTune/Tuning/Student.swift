@@ -41,7 +41,7 @@ final class Student {
         for (index, layer) in quantized.layers.enumerated() {
             dense.blocks[index].inputNorm = try vector(.inputNorm(index), layer.inputNorm)
             dense.blocks[index].postNorm = try vector(.postNorm(index), layer.postAttentionNorm)
-            if let biases = DenseModel.biases(layer) { dense.blocks[index].bias = try vector(.bias(index), biases) }
+            if let biases = TuneBlock.biases(layer) { dense.blocks[index].bias = try vector(.bias(index), biases) }
             let packed = try Projection.allCases.map { projection in
                 guard case .packed(let matrix) = layer[projection].storage else {
                     throw TuneError(
@@ -86,17 +86,10 @@ final class Student {
 
     /// A step of the matrices of a product, whose gradient is in the workspace, one matrix below the other.
     func step(
-        _ product: TunePass.Product, of layer: Int, rates: TuneRates, adam: crumb_tune_adam, _ pass: TunePass
+        _ product: InputRole, of layer: Int, rates: TuneRates, adam: crumb_tune_adam, _ pass: TunePass
     ) throws(CUDAError) {
-        let projections: [Projection] =
-            switch product {
-            case .queryKeyValue: [.q, .k, .v]
-            case .output: [.o]
-            case .gateUp: [.gate, .up]
-            case .down: [.down]
-            }
         var gradient = pass.work.weightGradient
-        for projection in projections {
+        for projection in product.projections {
             guard let matrix = matrices[layer][projection] else { continue }
             try matrix.step(gradient: gradient, rates: rates, adam: adam, pass)
             gradient += UInt64(4 * matrix.shape.n * matrix.shape.k)

@@ -104,9 +104,8 @@ final class StudentVector {
     }
 
     func step(gradient: UInt64, rate: Float, adam: crumb_tune_adam, _ pass: TunePass) throws(CUDAError) {
-        let threads = Int(CRUMB_TUNE_THREADS)
         try pass.launch(
-            pass.kernels.adam, blocks: (values.count + threads - 1) / threads,
+            pass.kernels.adam, threads: values.count,
             crumb_tune_adam_args(
                 values: values.address, first: first.address, second: second.address, gradient: gradient,
                 count: UInt32(values.count), rate: rate, adam: adam))

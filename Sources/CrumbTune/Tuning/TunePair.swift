@@ -1,4 +1,5 @@
 import CrumbCUDA
+import CrumbModel
 
 /// A student beside its teacher: the divergence of their predictions, and its gradient.
 struct TunePair {
@@ -25,7 +26,7 @@ struct TunePair {
 
     /// The divergence of what `forward` has left, and its gradients; see `TunePass.backward`.
     func backward(
-        product: (_ layer: Int, TunePass.Product) throws(CUDAError) -> Void,
+        product: (_ layer: Int, InputRole) throws(CUDAError) -> Void,
         vector: (TunePass.Vector) throws(CUDAError) -> Void
     ) throws(CUDAError) {
         try diverge(backward: true)

@@ -51,7 +51,7 @@ package final class Tuner {
         let sizes = try TuneSizes(configuration, texts: options.texts, length: length)
         let needed =
             DenseModel.byteCount(configuration, element) * 2 + Student.byteCount(quantized)
-            + TuneWorkspace.bytes(sizes, elementBytes: element.byteCount, hasGradients: true)
+            + TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: true).byteCount
         try library.device.require(bytes: needed, for: "tuning with \(options.texts) texts of \(length) tokens")
         self.options = options
         let pass = try TunePass(configuration, sizes: sizes, element: element, library: library, blas: blas)
