@@ -108,8 +108,7 @@ CRUMB_QUANTIZE_KERNEL quantize_descend(const __grid_constant__ crumb_quantize_de
 // Grid (ceil(N / threads) x channels of the region).
 CRUMB_QUANTIZE_KERNEL quantize_direction(const __grid_constant__ crumb_quantize_direction_args a) {
     const crumb_quantize_matrix &m = a.matrix;
-    const uint32_t blocks = (m.rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
-    const uint32_t channel = blockIdx.x / blocks, row = blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x;
+    const auto [channel, row] = place_in_grid(m.rows);
     if (row >= m.rows) return;
     const uint32_t position = a.first + channel;
     const size_t group = static_cast<size_t>(position / CRUMB_GROUP) * m.rows + row;
@@ -145,8 +144,7 @@ CRUMB_QUANTIZE_KERNEL quantize_row_steps(const __grid_constant__ crumb_quantize_
 // Grid (ceil(N / threads) x P).
 CRUMB_QUANTIZE_KERNEL quantize_move(const __grid_constant__ crumb_quantize_move_args a) {
     const crumb_quantize_matrix &m = a.matrix;
-    const uint32_t blocks = (m.rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
-    const uint32_t position = blockIdx.x / blocks, row = blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x;
+    const auto [position, row] = place_in_grid(m.rows);
     if (row >= m.rows) return;
     const size_t place = static_cast<size_t>(position) * m.rows + row;
     const float step = a.steps[row];

@@ -7,8 +7,7 @@
 
 // Grid (ceil(N / threads) x P).
 CRUMB_QUANTIZE_KERNEL quantize_load(const __grid_constant__ crumb_quantize_load_args a) {
-    const uint32_t blocks = (a.rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
-    const uint32_t position = blockIdx.x / blocks, row = blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x;
+    const auto [position, row] = place_in_grid(a.rows);
     if (row >= a.rows) return;
     const uint32_t channel = a.order[position];
     a.weights[static_cast<size_t>(position) * a.rows + row] =
@@ -18,9 +17,8 @@ CRUMB_QUANTIZE_KERNEL quantize_load(const __grid_constant__ crumb_quantize_load_
 // Grid (ceil(N / threads) x groups).
 CRUMB_QUANTIZE_KERNEL quantize_best_scales(const __grid_constant__ crumb_quantize_scales_args a) {
     const crumb_quantize_matrix &m = a.matrix;
-    const uint32_t blocks = (m.rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
-    const quantize_group group(m, blockIdx.x / blocks);
-    const uint32_t row = blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x;
+    const auto [group_index, row] = place_in_grid(m.rows);
+    const quantize_group group(m, group_index);
     if (row >= m.rows) return;
     const uint32_t outliers = m.outliers[static_cast<size_t>(group.index) * m.rows + row];
     const float *importance = m.importance + group.first;
@@ -47,8 +45,7 @@ CRUMB_QUANTIZE_KERNEL quantize_best_scales(const __grid_constant__ crumb_quantiz
 // Grid (ceil(N / threads) x 2 x segments).
 CRUMB_QUANTIZE_KERNEL quantize_row_scales(const __grid_constant__ crumb_quantize_scales_args a) {
     const crumb_quantize_matrix &m = a.matrix;
-    const uint32_t blocks = (m.rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
-    const uint32_t slot = blockIdx.x / blocks, row = blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x;
+    const auto [slot, row] = place_in_grid(m.rows);
     if (row >= m.rows) return;
     const uint32_t start = slot / 2 * m.segment_channels, split = start + m.four_bit_channels;
     const uint32_t first = slot % 2 == 0 ? start : split, end = slot % 2 == 0 ? split : start + m.segment_channels;

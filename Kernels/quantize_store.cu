@@ -24,9 +24,8 @@ CRUMB_QUANTIZE_KERNEL quantize_dot(const __grid_constant__ crumb_quantize_dot_ar
 
 CRUMB_QUANTIZE_KERNEL quantize_store(const __grid_constant__ crumb_quantize_store_args a) {
     const crumb_quantize_matrix &m = a.matrix;
-    const uint32_t blocks = (m.rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
-    const quantize_group group(m, blockIdx.x / blocks);
-    const uint32_t row = blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x;
+    const auto [group_index, row] = place_in_grid(m.rows);
+    const quantize_group group(m, group_index);
     if (row >= m.rows) return;
     const size_t of_group = static_cast<size_t>(group.index) * m.rows + row;
     const uint32_t outliers = m.outliers[of_group];

@@ -3,6 +3,7 @@
 // tune_step: a block a row, a warp a group of 32 channels; a row of fp32 in shared memory, for the row's gradient in
 // the source's order of channels and then for its weights. Bytes a weight: 12 read and written, 4 of gradient, 2 written.
 // targets: sm_80 sm_90a compute_90
+#include "include/quantize.cuh"
 #include "include/tune.cuh"
 
 struct tune_mean {
@@ -20,9 +21,6 @@ struct tune_mean {
 CRUMB_INLINE float tune_scale(float scale, float row_scale) {
     return row_scale > 0 ? row_scale * fminf(fmaxf(rintf(scale / row_scale), 1), 16) : 0;
 }
-
-// The level of the grid, ..., -1/2, 1/2, ..., nearest to x.
-CRUMB_INLINE float tune_level(float x, float top) { return rintf(fminf(fmaxf(x, -top), top) - 0.5f) + 0.5f; }
 
 template <typename Element> CRUMB_INLINE void tune_step(const crumb_tune_step_args &a) {
     float *row = tune_row();
@@ -46,7 +44,7 @@ template <typename Element> CRUMB_INLINE void tune_step(const crumb_tune_step_ar
         float latent = a.latents[own], latent_scale = a.scales[of_group];
         float scale = tune_scale(latent_scale, row_scale);
         if (moves && scale > 0) {
-            const float gradient = is_padding ? 0 : row[channel], x = latent / scale, level = tune_level(x, top);
+            const float gradient = is_padding ? 0 : row[channel], x = latent / scale, level = nearest_level(x, top);
             const bool inside = fabsf(x) <= top + 0.5f;
             float share = is_outlier ? 0 : gradient * (inside ? level - x : level);
             share = warp_reduce(share, Sum());
@@ -61,7 +59,7 @@ template <typename Element> CRUMB_INLINE void tune_step(const crumb_tune_step_ar
             if (lane == 0) a.scales[of_group] = latent_scale;
         }
         // Each channel is one thread's: its gradient has been read.
-        if (!is_padding) row[channel] = is_outlier || !(scale > 0) ? latent : scale * tune_level(latent / scale, top);
+        if (!is_padding) row[channel] = is_outlier || !(scale > 0) ? latent : scale * nearest_level(latent / scale, top);
     }
     __syncthreads();
     Element *weights = static_cast<Element *>(a.weights) + static_cast<size_t>(blockIdx.x) * a.columns;

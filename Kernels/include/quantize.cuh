@@ -14,6 +14,16 @@ CRUMB_INLINE float rounded_scale(float value) {
     return fmaxf(half_value(half_bits(fminf(value, 65504.0f))), 5.9604645e-8f);
 }
 
+struct quantize_place {
+    uint32_t item, row;
+};
+
+// Of a thread in a grid of ceil(N / threads) x items blocks; rows of N and above have no work.
+CRUMB_INLINE quantize_place place_in_grid(uint32_t rows) {
+    const uint32_t blocks = (rows + CRUMB_QUANTIZE_THREADS - 1) / CRUMB_QUANTIZE_THREADS;
+    return {blockIdx.x / blocks, blockIdx.x % blocks * CRUMB_QUANTIZE_THREADS + threadIdx.x};
+}
+
 struct quantize_group {
     uint32_t index, first; // its first position
     uint32_t slot;         // of its row scales
