@@ -16,31 +16,37 @@ struct DeviceDecoder {
     /// - Parameter wantsCPU: Whether a backend of the CPU was asked for by name, which `auto` then heeds.
     /// - Throws: what went wrong on a GPU that was asked for; with `auto` that is logged, and the CPU takes over.
     func choose(_ forward: DecoderForward, wantsCPU: Bool) throws -> any Decoder {
-        switch choice {
-        case .cpu: return forward
-        case .cuda(let index):
-            guard !wantsCPU else {
-                throw EngineError(
-                    "--device \(choice) and the backend \(forward.backend.name) of the CPU exclude each other: leave one out"
-                )
-            }
-            return try onCard(index, forward)
-        case .automatic:
-            guard !wantsCPU else { return forward }
-            do {
-                return try onCard(0, forward)
-            } catch {
-                guard let level = FallbackToCPU.level(for: error) else { throw error }
-                logger.log(level: level, "the CPU is used in place of a GPU", metadata: ["reason": "\(error)"])
-                return forward
-            }
+        if wantsCPU {
+            guard case .cuda = choice else { return forward }
+            throw EngineError(
+                "--device \(choice) and the backend \(forward.backend.name) of the CPU exclude each other: leave one out"
+            )
         }
+        let decoder = try choice.onCard("the CPU is used in place of a GPU", logger: logger) { index in
+            let card = try Card(index, logger: logger)
+            return try GPUDecoder(
+                forward.configuration, weights: forward.weights, library: card.library, blas: card.blas, pool: pool)
+        }
+        return decoder ?? forward
     }
+}
 
-    private func onCard(_ index: Int, _ forward: DecoderForward) throws -> GPUDecoder {
-        let card = try Card(index, logger: logger)
-        return try GPUDecoder(
-            forward.configuration, weights: forward.weights, library: card.library, blas: card.blas, pool: pool)
+extension DeviceChoice {
+    /// What `make` returns for the number of a GPU; nil where the CPU is to do the work.
+    ///
+    /// - Parameter fallback: What is logged where there was no GPU that could, and `automatic` lets the CPU take over.
+    /// - Throws: what went wrong on a GPU that was asked for.
+    package func onCard<Made>(
+        _ fallback: Logger.Message, logger: Logger, _ make: (Int) throws -> Made?
+    ) throws -> Made? {
+        guard self != .cpu else { return nil }
+        do {
+            return try make(index)
+        } catch {
+            guard self == .automatic, let level = FallbackToCPU.level(for: error) else { throw error }
+            logger.log(level: level, fallback, metadata: ["reason": "\(error)"])
+            return nil
+        }
     }
 }
 

@@ -63,9 +63,7 @@ struct CalibrationText {
         digest = ""
         switch options.calibration {
         case .builtIn:
-            let text = UnsafeBufferPointer(start: crumb_calibration_text, count: crumb_calibration_text_bytes)
-            try take(
-                source.tokenizer.encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false), sizes, options)
+            try take(Self.builtIn(source), sizes, options)
         case .file(let path):
             try take(Self.tokens(of: path, source), sizes, options)
         case .ownText:
@@ -115,6 +113,12 @@ struct CalibrationText {
         guard let written else { throw PipelineError("the calibration text was not finished") }
         sequences = Array(written.prefix(sizes.pieces))
         heldOut = written.dropFirst(sizes.pieces).flatMap { $0 }
+    }
+
+    /// The text that is part of the program.
+    static func builtIn(_ source: LoadedModel) -> [Int32] {
+        let text = UnsafeBufferPointer(start: crumb_calibration_text, count: crumb_calibration_text_bytes)
+        return source.tokenizer.encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false)
     }
 
     static func tokens(of path: String, _ source: LoadedModel) throws -> [Int32] {

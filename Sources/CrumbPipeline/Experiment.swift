@@ -1,11 +1,9 @@
 import CrumbEngine
 package import CrumbEval
-import CrumbFormats
 import CrumbModel
 import CrumbQuant
 import CrumbThreads
 import CrumbTokenizer
-import Glibc
 package import Logging
 
 /// One of the paper's experiments: a model quantized in several ways, and what each costs.
@@ -103,7 +101,7 @@ package enum Experiment: String, Sendable, CaseIterable {
             options.resume = false
             variant.change(&options)
             let summary = try QuantizationRun(options, logger: logger) { try report(0.8 * $0.fraction) }.run { _ in }
-            defer { Self.remove(options.outputPath) }
+            defer { PartialFolder(path: options.outputPath).remove() }
             let quantized = try loader.load(options.outputPath)
             let result = try Divergence.measure(
                 source: source.decoder, quantized: quantized.decoder, windows: windows, pool: pool)
@@ -111,10 +109,5 @@ package enum Experiment: String, Sendable, CaseIterable {
                 name: variant.name, bitsPerWeight: summary.bitsPerWeight, ratio: result.ratio,
                 meanKL: result.divergence.mean, topOneAgreement: result.agreement.mean)
         }
-    }
-
-    private static func remove(_ folder: String) {
-        for name in (try? FileSystem.names(in: folder)) ?? [] { unlink(FileSystem.join(folder, name)) }
-        rmdir(folder)
     }
 }

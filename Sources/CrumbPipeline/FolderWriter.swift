@@ -6,21 +6,17 @@ import CrumbModel
 import CrumbPacked
 import CrumbQuant
 import CrumbTensor
-import Glibc
 
 /// Puts the finished folder together beside its final place and moves it there when all of it is on disk.
 final class FolderWriter {
     /// Where the folder is put together.
-    let folder: String
+    let folder: PartialFolder
     private let options: QuantizationOptions
     private let source: LoadedModel
     private let plan: BudgetPlan
     private let work: WorkFolder
     private let names: TensorNames
     private var grouped: [String: QuantizationConfiguration.Grouped] = [:]
-
-    /// Bytes of a shard at most, as in most published models.
-    private static let shardBytes = 4 << 30
 
     init(
         options: QuantizationOptions, source: LoadedModel, plan: BudgetPlan, work: WorkFolder, names: TensorNames
@@ -30,7 +26,7 @@ final class FolderWriter {
         self.plan = plan
         self.work = work
         self.names = names
-        folder = FileSystem.join(work.path, "folder")
+        folder = PartialFolder(path: FileSystem.join(work.path, "folder"))
     }
 
     /// Bits of the embedding; tied to the head, the larger of what was asked for either.
@@ -54,18 +50,13 @@ final class FolderWriter {
 
     /// Writes the tensors and what is needed to load them, and counts their bytes.
     func writeTensors(_ summary: inout QuantizationSummary) throws {
-        if mkdir(folder, 0o755) != 0, errno != EEXIST {
-            throw PipelineError("\(folder): the folder cannot be made: \(systemMessage())")
-        }
         // What a run that was stopped here has left would be taken for a part of this one.
-        for name in try FileSystem.names(in: folder) { unlink(FileSystem.join(folder, name)) }
+        folder.remove()
+        try folder.make()
         let tensors = try collectTensors()
         summary.totalBytes = tensors.reduce(0) { $0 + $1.bytes.count }
-        let writer = ShardedWriter(folder: folder, tensors: tensors.map(\.layout), maxShardBytes: Self.shardBytes)
-        for tensor in tensors { try writer.append(tensor) }
-        try writer.finish()
+        try folder.write(tensors, tokenizerOf: source)
         try writeConfiguration(calibration: nil, measured: nil)
-        try TokenizerFolder.write(source, to: folder)
     }
 
     /// Writes what tells about the model, the digests of all files, and moves the folder to its place.
@@ -78,27 +69,14 @@ final class FolderWriter {
             ("bits_per_weight", JSONValue(summary.bitsPerWeight)), ("linear_weights", JSONValue(summary.linearWeights)),
             ("linear_bytes", JSONValue(summary.linearBytes)), ("total_bytes", JSONValue(summary.totalBytes)),
         ])
-        if let loss = summary.measured {
-            measured["text"] = .string(loss.text)
-            measured["tokens"] = JSONValue(loss.tokens)
-            measured["source_perplexity"] = JSONValue(loss.sourcePerplexity)
-            measured["perplexity"] = JSONValue(loss.perplexity)
-            measured["mean_kl"] = JSONValue(loss.meanKL)
-            measured["top_one_agreement"] = JSONValue(loss.topOneAgreement)
-        }
+        summary.measured?.write(into: &measured)
         try writeConfiguration(calibration: .object(text), measured: .object(measured))
         let card = ModelCard.text(
             ModelCard.Facts(
                 name: FileSystem.lastComponent(of: options.outputPath),
                 source: FileSystem.lastComponent(of: options.modelPath), summary: summary,
                 calibration: calibration, options: options))
-        try AtomicFile.write(card, to: FileSystem.join(folder, "README.md"))
-        try FolderDigests.write(for: folder)
-        guard rename(folder, options.outputPath) == 0 else {
-            throw PipelineError(
-                "\(options.outputPath): the finished folder cannot be moved there from \(folder): "
-                    + systemMessage())
-        }
+        try folder.finish(readMe: card, to: options.outputPath)
     }
 
     private func writeConfiguration(calibration: JSONValue?, measured: JSONValue?) throws {
@@ -109,13 +87,10 @@ final class FolderWriter {
                     shape: shape, order: names.order(layer, projection))
             }
         }
-        var configuration = source.checkpoint.configuration
-        configuration["quantization_config"] = .object(
+        try folder.writeConfiguration(
+            of: source,
             QuantizationConfiguration(
-                matrices: matrices, grouped: grouped, calibration: calibration, measured: measured
-            ).json)
-        let text = JSON.serialize(.object(configuration), pretty: true) + "\n"
-        try AtomicFile.write(text, to: FileSystem.join(folder, "config.json"))
+                matrices: matrices, grouped: grouped, calibration: calibration, measured: measured))
     }
 
     /// All tensors in the order of the model.

@@ -47,9 +47,7 @@ package struct QuantizationRun {
         let clock = ContinuousClock()
         let start = clock.now
         try options.check()
-        guard !FileSystem.exists(options.outputPath) else {
-            throw PipelineError("\(options.outputPath) exists already; choose another output folder or remove it")
-        }
+        try PartialFolder.checkFree(options.outputPath)
         let parent = options.outputPath.lastIndex(of: "/").map { String(options.outputPath[...$0]) } ?? "."
         guard access(parent, W_OK | X_OK) == 0 else {
             throw PipelineError(
@@ -100,7 +98,7 @@ package struct QuantizationRun {
             peakMemoryBytes: 0, resumedLayers: resumed, matrices: reports)
         try writer.writeTensors(&summary)
         if options.measures, !text.heldOut.isEmpty {
-            let loss = try measure(source, folder: writer.folder, text: text, onCard: card != nil)
+            let loss = try measure(source, folder: writer.folder.path, text: text, onCard: card != nil)
             // The layers stay in the work folder: with other limits the same run ends in a moment.
             if !options.keepsAnything { try ExcessiveLoss.check(loss, limit: options.maxDivergence) }
             summary.measured = loss
@@ -168,19 +166,14 @@ package struct QuantizationRun {
 
     /// The GPU that the layers are quantized on; nil for the CPU.
     private func openCard() throws -> Card? {
-        guard options.device != .cpu else { return nil }
-        do {
-            let card = try Card(options.device.index, logger: logger)
+        try options.device.onCard("the CPU quantizes in place of a GPU", logger: logger) { index in
+            let card = try Card(index, logger: logger)
             if options.device == .automatic, card.blas == nil || !CardCalibration.runs(on: card.library) {
                 logger.warning("the CPU quantizes: the GPU is too old, or cuBLAS is missing")
                 return nil
             }
             logger.info("quantizing on a GPU", metadata: ["device": "\(card.device.label)"])
             return card
-        } catch {
-            guard options.device == .automatic, let level = FallbackToCPU.level(for: error) else { throw error }
-            logger.log(level: level, "the CPU quantizes in place of a GPU", metadata: ["reason": "\(error)"])
-            return nil
         }
     }
 
@@ -228,11 +221,7 @@ package struct QuantizationRun {
             let share = Double(step.block) / Double(max(step.totalBlocks, 1))
             try progress(QuantizationProgress(stage: "measuring", fraction: layersShare + share * (1 - layersShare)))
         }
-        return MeasuredLoss(
-            text: "\(options.calibration)", tokens: result.quantized.tokens,
-            sourcePerplexity: result.source.value, perplexity: result.quantized.value,
-            standardError: result.quantized.standardError, meanKL: result.divergence.mean,
-            topOneAgreement: result.agreement.mean)
+        return MeasuredLoss(result, text: "\(options.calibration)")
     }
 
     /// The process's largest resident set so far, in bytes.

@@ -1,3 +1,6 @@
+package import CrumbEval
+import CrumbJSON
+
 /// What a run made, for people and for `--json`.
 package struct QuantizationSummary: Sendable {
     package var bitsPerWeight: Double
@@ -50,5 +53,22 @@ package struct MeasuredLoss: Sendable {
         self.standardError = standardError
         self.meanKL = meanKL
         self.topOneAgreement = topOneAgreement
+    }
+
+    package init(_ result: Divergence, text: String) {
+        self.init(
+            text: text, tokens: result.quantized.tokens, sourcePerplexity: result.source.value,
+            perplexity: result.quantized.value, standardError: result.quantized.standardError,
+            meanKL: result.divergence.mean, topOneAgreement: result.agreement.mean)
+    }
+
+    /// The keys of `config.json`; see Docs/Format.md.
+    func write(into measured: inout JSONObject) {
+        measured["text"] = .string(text)
+        measured["tokens"] = JSONValue(tokens)
+        measured["source_perplexity"] = JSONValue(sourcePerplexity)
+        measured["perplexity"] = JSONValue(perplexity)
+        measured["mean_kl"] = JSONValue(meanKL)
+        measured["top_one_agreement"] = JSONValue(topOneAgreement)
     }
 }

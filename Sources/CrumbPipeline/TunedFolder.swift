@@ -1,4 +1,3 @@
-import CrumbDigest
 package import CrumbEngine
 import CrumbFormats
 import CrumbJSON
@@ -6,38 +5,32 @@ import CrumbModel
 import CrumbPacked
 import CrumbTensor
 package import CrumbTune
-import Glibc
 
 /// A quantized folder again, with the tuned numbers in place of its own; put together beside its final place.
 package struct TunedFolder {
-    package let path: String
     private let options: TuningOptions
     private let quantized: LoadedModel
     private let weights: TunedWeights
+    private let folder: PartialFolder
     private let names = TensorNames()
 
-    /// Bytes of a shard at most, as in most published models.
-    private static let shardBytes = 4 << 30
+    /// Where it is put together.
+    package var path: String { folder.path }
 
     package init(options: TuningOptions, quantized: LoadedModel, weights: TunedWeights) {
         self.options = options
         self.quantized = quantized
         self.weights = weights
-        path = options.outputPath + ".partial"
+        folder = PartialFolder(path: options.outputPath + ".partial")
     }
 
     /// Writes everything that is needed to load the model.
     package func write() throws {
-        guard mkdir(path, 0o755) == 0 else {
-            throw PipelineError("\(path): the folder cannot be made: \(systemMessage())")
-        }
+        try folder.make()
         do {
             let checkpoint = quantized.checkpoint
             let tensors = try checkpoint.tensorNames.map { try replacement($0) ?? checkpoint.tensor($0) }
-            let writer = ShardedWriter(folder: path, tensors: tensors.map(\.layout), maxShardBytes: Self.shardBytes)
-            for tensor in tensors { try writer.append(tensor) }
-            try writer.finish()
-            try TokenizerFolder.write(quantized, to: path)
+            try folder.write(tensors, tokenizerOf: quantized)
             try writeConfiguration(nil)
         } catch {
             remove()
@@ -48,22 +41,14 @@ package struct TunedFolder {
     /// Writes what tells about the model and the digests, and moves the folder to its place.
     package func finish(_ summary: TuningSummary) throws {
         try writeConfiguration(summary)
-        if let card = try quantized.checkpoint.sideFile("README.md") {
-            let text = String(decoding: card, as: UTF8.self) + ModelCard.tuning(summary)
-            try AtomicFile.write(text, to: FileSystem.join(path, "README.md"))
+        let card = try quantized.checkpoint.sideFile("README.md").map {
+            String(decoding: $0, as: UTF8.self) + ModelCard.tuning(summary)
         }
-        try FolderDigests.write(for: path)
-        guard rename(path, options.outputPath) == 0 else {
-            throw PipelineError(
-                "\(options.outputPath): the finished folder cannot be moved there from \(path): \(systemMessage())")
-        }
+        try folder.finish(readMe: card, to: options.outputPath)
     }
 
     /// Removes what was written so far.
-    package func remove() {
-        for name in (try? FileSystem.names(in: path)) ?? [] { unlink(FileSystem.join(path, name)) }
-        rmdir(path)
-    }
+    package func remove() { folder.remove() }
 
     private func replacement(_ name: String) throws -> TensorView? {
         for (index, layer) in weights.layers.enumerated() {
@@ -96,14 +81,7 @@ package struct TunedFolder {
     private func writeConfiguration(_ summary: TuningSummary?) throws {
         guard let quantization = quantized.quantization else { return }
         var measured = quantization.measured?.object ?? JSONObject()
-        if let loss = summary?.measured {
-            measured["text"] = .string(loss.text)
-            measured["tokens"] = JSONValue(loss.tokens)
-            measured["source_perplexity"] = JSONValue(loss.sourcePerplexity)
-            measured["perplexity"] = JSONValue(loss.perplexity)
-            measured["mean_kl"] = JSONValue(loss.meanKL)
-            measured["top_one_agreement"] = JSONValue(loss.topOneAgreement)
-        }
+        summary?.measured?.write(into: &measured)
         var calibration = quantization.calibration?.object ?? JSONObject()
         if let summary {
             calibration["tuning"] = .object([
@@ -112,13 +90,10 @@ package struct TunedFolder {
                 "seed": .string(String(options.tuning.seed)),
             ])
         }
-        var configuration = quantized.checkpoint.configuration
-        configuration["quantization_config"] = .object(
+        try folder.writeConfiguration(
+            of: quantized,
             QuantizationConfiguration(
                 matrices: quantization.matrices, grouped: quantization.grouped, calibration: .object(calibration),
-                measured: .object(measured)
-            ).json)
-        try AtomicFile.write(
-            JSON.serialize(.object(configuration), pretty: true) + "\n", to: FileSystem.join(path, "config.json"))
+                measured: .object(measured)))
     }
 }

@@ -37,9 +37,7 @@ package struct TuningRun {
         let clock = ContinuousClock()
         let start = clock.now
         try options.check()
-        guard !FileSystem.exists(options.outputPath) else {
-            throw PipelineError("\(options.outputPath) exists already; choose another output folder or remove it")
-        }
+        try PartialFolder.checkFree(options.outputPath)
         let pool = options.threads > 0 ? ThreadPool(threadCount: options.threads) : ThreadPool()
         let quantized = try load(options.modelPath, pool: pool, device: .cpu)
         guard quantized.quantization != nil else {
@@ -114,8 +112,7 @@ package struct TuningRun {
                 )
             }
             if step % 16 == 0 { for model in models { try model.checkpoint.checkUnchanged() } }
-            let recent = divergences.suffix(16)
-            let mean = recent.reduce(0, +) / Double(recent.count)
+            let mean = TuningSummary.recentMean(divergences)
             try progress(
                 QuantizationProgress(
                     stage: "step \(step + 1) of \(options.tuning.steps), divergence \(ModelCard.rounded(mean, 4))",
@@ -139,10 +136,7 @@ package struct TuningRun {
                 QuantizationProgress(stage: "measuring", fraction: Self.stepsShare + share * (1 - Self.stepsShare)))
         }
         return MeasuredLoss(
-            text: options.textPaths.isEmpty ? "\(CalibrationSource.builtIn)" : "the texts tuned on",
-            tokens: result.quantized.tokens, sourcePerplexity: result.source.value, perplexity: result.quantized.value,
-            standardError: result.quantized.standardError, meanKL: result.divergence.mean,
-            topOneAgreement: result.agreement.mean)
+            result, text: options.textPaths.isEmpty ? "\(CalibrationSource.builtIn)" : "the texts tuned on")
     }
 }
 
@@ -156,6 +150,12 @@ package struct TuningSummary: Sendable {
     package var divergences: [Double]
     package var seconds: Double
     package var measured: MeasuredLoss?
+
+    /// Of the last steps' divergences: single ones differ by their texts.
+    package static func recentMean(_ divergences: [Double]) -> Double {
+        let recent = divergences.suffix(16)
+        return recent.reduce(0, +) / Double(max(recent.count, 1))
+    }
 
     package init(steps: Int, texts: Int, context: Int, divergences: [Double], seconds: Double) {
         self.steps = steps

@@ -1,4 +1,3 @@
-import CrumbCorpus
 import CrumbEngine
 import CrumbFormats
 import CrumbModel
@@ -23,12 +22,7 @@ struct TuningText {
     /// - Throws: `PipelineError` where they do not fill one step; `FormatError` where one cannot be read.
     init(_ options: TuningOptions, source: LoadedModel, progress: (Double) throws -> Void) throws {
         beginning = source.beginningToken
-        if options.textPaths.isEmpty {
-            let text = UnsafeBufferPointer(start: crumb_calibration_text, count: crumb_calibration_text_bytes)
-            take(
-                source.tokenizer.encode(String(decoding: text, as: UTF8.self), addSpecialTokens: false),
-                length: options.context)
-        }
+        if options.textPaths.isEmpty { take(CalibrationText.builtIn(source), length: options.context) }
         for path in options.textPaths {
             take(try CalibrationText.tokens(of: path, source), length: options.context)
         }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CrumbJSON
+import CrumbPipeline
 
 /// A subcommand that does work and has figures to show for it.
 protocol Verb: ParsableCommand {
@@ -31,4 +32,13 @@ enum ExitStatus {
 /// Throws a usage error unless `condition` holds; nil, an option that was not given, holds.
 func require(_ condition: Bool?, _ message: String) throws {
     if condition == false { throw ValidationError(message) }
+}
+
+/// Numbers that the pipeline refuses are wrong usage.
+func asUsage(_ check: () throws -> Void) throws {
+    do {
+        try check()
+    } catch let error as PipelineError {
+        throw ValidationError(error.description)
+    }
 }

@@ -1,6 +1,14 @@
 import ArgumentParser
 import Logging
 
+/// Where a verb that makes a model puts it.
+struct TargetArguments: ParsableArguments {
+    @Option(
+        name: [.customShort("o"), .customLong("output")],
+        help: ArgumentHelp("The folder to write.", valueName: "folder"))
+    var folder: String
+}
+
 /// How much a verb says, and in which form.
 struct OutputArguments: ParsableArguments {
     @Flag(

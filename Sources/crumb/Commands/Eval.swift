@@ -6,8 +6,6 @@ import CrumbReport
 import CrumbThreads
 import CrumbTokenizer
 
-extension TextPortion: ExpressibleByArgument {}
-
 /// `crumb eval`: perplexity, and distance to the unquantized source, by predictions or by greedy continuations.
 struct Eval: Verb {
     static let configuration = CommandConfiguration(
@@ -49,16 +47,8 @@ struct Eval: Verb {
             valueName: "file"))
     var text: String?
 
-    @Option(help: ArgumentHelp("Tokens of a window.", valueName: "n"))
-    var context = 2048
-
-    @Option(
-        help: ArgumentHelp(
-            "The part of the text to measure, by tokens: where the other half was calibrated on.", valueName: "part"))
-    var portion = TextPortion.all
-
-    @Option(help: ArgumentHelp("Windows to measure, from the beginning of the text. (default: all)", valueName: "n"))
-    var windows: Int?
+    @OptionGroup
+    var measured: WindowArguments
 
     @Option(help: ArgumentHelp("The unquantized model to compare with.", valueName: "source"))
     var against: String?
@@ -90,9 +80,8 @@ struct Eval: Verb {
             !continuations.isWanted || against != nil,
             "--continuations compares with --against SOURCE, which is missing.")
         try require(
-            !continuations.isWanted || windows == nil, "--windows is about perplexity and excludes --continuations.")
-        try require(context >= 4, "--context is \(context); it must be at least 4.")
-        try require(windows.map { $0 >= 1 }, "--windows must be at least 1.")
+            !continuations.isWanted || measured.windows == nil,
+            "--windows is about perplexity and excludes --continuations.")
         try require(
             against != nil || (againstDevice == nil && againstBackend == nil),
             "--against-device and --against-backend are about --against SOURCE, which is missing.")
@@ -109,7 +98,7 @@ struct Eval: Verb {
             source: source, model: model,
             text: words.map { words in
                 let tokens = model.tokenizer.encode(words, addSpecialTokens: false)
-                return Array(tokens[portion.range(of: tokens.count)])
+                return Array(tokens[measured.portion.range(of: tokens.count)])
             }, console)
     }
 
@@ -127,7 +116,7 @@ struct Eval: Verb {
     ) throws -> Outcome {
         let windows = try EvaluationWindows(
             tokens: model.tokenizer.encode(words, addSpecialTokens: false), beginning: model.beginningToken,
-            context: context, limit: windows, portion: portion)
+            context: measured.context, limit: measured.windows, portion: measured.portion)
         let source = try source(of: model, pool: pool)
         // After every block of tokens: a file that was cut meanwhile must not be touched again.
         func report(_ progress: EvaluationProgress) throws {

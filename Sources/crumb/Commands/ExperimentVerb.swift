@@ -36,14 +36,8 @@ struct ExperimentVerb: Verb {
     @Option(help: ArgumentHelp("The text to measure on (UTF-8).", valueName: "file"))
     var text: String
 
-    @Option(help: ArgumentHelp("The part of the text to measure.", valueName: "part"))
-    var portion = TextPortion.all
-
-    @Option(help: ArgumentHelp("Tokens of a window.", valueName: "n"))
-    var context = 2048
-
-    @Option(help: ArgumentHelp("Windows to measure, from the beginning of the text. (default: all)", valueName: "n"))
-    var windows: Int?
+    @OptionGroup
+    var measured: WindowArguments
 
     @Option(help: ArgumentHelp("Bits per weight, where an experiment does not set them.", valueName: "n"))
     var bits = 2.85
@@ -64,8 +58,6 @@ struct ExperimentVerb: Verb {
     var output: OutputArguments
 
     mutating func validate() throws {
-        try require(context >= 4, "--context is \(context); it must be at least 4.")
-        try require(windows.map { $0 >= 1 }, "--windows must be at least 1.")
         try require((2.2...5).contains(bits), "--bits is \(bits); the format spends between 2.2 and 5 bits per weight.")
     }
 
@@ -79,7 +71,7 @@ struct ExperimentVerb: Verb {
         options.calibration = calibration.map { .file($0) } ?? .builtIn
         options.device = place.device
         let rows = try experiment.run(
-            options, text: words, portion: portion, context: context, windows: windows,
+            options, text: words, portion: measured.portion, context: measured.context, windows: measured.windows,
             logger: Logger(label: "crumb.experiment")
         ) { console.show(Console.Progress(label: $0.stage, fraction: $0.fraction)) }
         let report = ExperimentReport(experiment: experiment, model: FileSystem.lastComponent(of: model), rows: rows)

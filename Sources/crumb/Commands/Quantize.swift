@@ -36,10 +36,8 @@ struct Quantize: Verb {
     @Argument(help: ArgumentHelp("The model to quantize: a GGUF file or a Hugging Face folder.", valueName: "model"))
     var model: String
 
-    @Option(
-        name: [.customShort("o"), .customLong("output")],
-        help: ArgumentHelp("The folder to write.", valueName: "folder"))
-    var folder: String
+    @OptionGroup
+    var target: TargetArguments
 
     @OptionGroup(title: "Size")
     var size: SizeArguments
@@ -57,11 +55,7 @@ struct Quantize: Verb {
     var output: OutputArguments
 
     mutating func validate() throws {
-        do {
-            try options.check()
-        } catch let error as PipelineError {
-            throw ValidationError(error.description)
-        }
+        try asUsage(options.check)
     }
 
     func perform(_ console: Console) throws -> Outcome {
@@ -77,7 +71,7 @@ struct Quantize: Verb {
     }
 
     private var options: QuantizationOptions {
-        var options = QuantizationOptions(modelPath: model, outputPath: folder)
+        var options = QuantizationOptions(modelPath: model, outputPath: target.folder)
         options.bits = size.bits
         options.fourBitShare = size.fourBitShare
         options.outlierShare = size.outliers

@@ -32,10 +32,8 @@ struct Tune: Verb {
     @Option(help: ArgumentHelp("The model it was made from.", valueName: "source"))
     var source: String
 
-    @Option(
-        name: [.customShort("o"), .customLong("output")],
-        help: ArgumentHelp("The folder to write.", valueName: "folder"))
-    var folder: String
+    @OptionGroup
+    var target: TargetArguments
 
     @OptionGroup(title: "Text")
     var text: TuneTextArguments
@@ -51,11 +49,7 @@ struct Tune: Verb {
 
     mutating func validate() throws {
         try require(place.device != .cpu, "crumb tune needs a GPU; --device cpu cannot be given.")
-        do {
-            try options.check()
-        } catch let error as PipelineError {
-            throw ValidationError(error.description)
-        }
+        try asUsage(options.check)
     }
 
     func perform(_ console: Console) throws -> Outcome {
@@ -67,7 +61,7 @@ struct Tune: Verb {
     }
 
     private var options: TuningOptions {
-        var options = TuningOptions(modelPath: model, sourcePath: source, outputPath: folder)
+        var options = TuningOptions(modelPath: model, sourcePath: source, outputPath: target.folder)
         options.textPaths = text.text
         options.ownTokens = text.ownTokens
         options.context = text.context

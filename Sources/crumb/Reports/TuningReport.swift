@@ -8,11 +8,7 @@ struct TuningReport {
 
     var outcome: Outcome { Outcome(text: text, json: json) }
 
-    /// Of the last steps: single ones differ by their texts.
-    private var divergence: Double {
-        let last = summary.divergences.suffix(16)
-        return last.reduce(0, +) / Double(max(last.count, 1))
-    }
+    private var divergence: Double { TuningSummary.recentMean(summary.divergences) }
 
     private var text: String {
         var table = TextTable([("", .left), ("", .left)])
