@@ -12,7 +12,8 @@ CRUMB_QUANTIZE_KERNEL quantize_compress(const __grid_constant__ crumb_quantize_c
     float square = 0;
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_QUANTIZE_THREADS) square += a.input[row + k] * a.input[row + k];
     square = block_reduce<quantize_warps>(square, scratch, Sum());
-    const float factor = square > 0 ? powf(square, -0.5f * a.compression) : 0;
+    const float weight = a.weights ? sqrtf(a.weights[blockIdx.x]) : 1;
+    const float factor = square > 0 ? weight * powf(square, -0.5f * a.compression) : 0;
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_QUANTIZE_THREADS) a.scaled[row + k] = factor * a.input[row + k];
 }
 

@@ -20,9 +20,12 @@ package struct BudgetPlan: Sendable {
     /// - Parameters:
     ///   - bits: Most bits per weight on average over the model; not looked at where `fourBitShare` is given.
     ///   - fourBitShare: Share of 4-bit channels in every matrix, rounded to the format's steps.
+    ///   - channelCosts: What errors as large as a channel's weights cost, by layer and projection: where it is known, the
+    ///     channels that save most for their bytes have 4 bits; else each kind of matrix gets its share.
     /// - Throws: `PipelineError` when a matrix does not fit the format or the budget is below what 2 bits take.
     package init(
-        _ configuration: ModelConfiguration, bits: Double, fourBitShare: Double?, outliersPerTile: Int
+        _ configuration: ModelConfiguration, bits: Double, fourBitShare: Double?, outliersPerTile: Int,
+        channelCosts: [[Projection: [Float]]]? = nil
     ) throws {
         var grid = try Projection.allCases.map { projection in
             try Steps(projection, configuration, outliersPerTile: outliersPerTile)
@@ -35,7 +38,13 @@ package struct BudgetPlan: Sendable {
             shapes = Array(repeating: layer, count: configuration.numHiddenLayers)
             return
         }
-        var layers = Array(repeating: grid, count: configuration.numHiddenLayers)
+        var layers = (0..<configuration.numHiddenLayers).map { layer in
+            grid.map { steps in
+                var steps = steps
+                steps.setCosts(channelCosts?[layer][steps.projection])
+                return steps
+            }
+        }
         shapes = try layers.map(Self.layer)
         let budget = Int(bits * Double(linearWeights) / 8)
         var spent = linearBytes
@@ -44,16 +53,16 @@ package struct BudgetPlan: Sendable {
                 "2-bit codes alone take \(spent) bytes, over the \(budget) that \(bits) bits per weight allow; "
                     + "raise --bits or lower --outliers")
         }
-        // Always widen the matrix that is furthest behind its due share; the middle layers come last.
+        // Always widen the matrix that saves most for its bytes, or is furthest behind its due share; the middle layers
+        // come last.
         let widened = Self.widenedTogether.map { group in grid.indices.filter { group.contains(grid[$0].projection) } }
         var open = layers.indices.flatMap { layer in widened.map { (layer: layer, matrices: $0) } }
         let middle = Double(configuration.numHiddenLayers - 1) / 2
         while !open.isEmpty {
-            let next = open.indices.min { left, right in
-                let (a, b) = (open[left], open[right])
-                let (due, other) = (layers[a.layer][a.matrices[0]].dueShare, layers[b.layer][b.matrices[0]].dueShare)
-                if due != other { return due < other }
-                return abs(Double(a.layer) - middle) > abs(Double(b.layer) - middle)
+            let urgencies = open.map { place in Self.urgency(place.matrices.map { layers[place.layer][$0] }) }
+            let next = open.indices.max { left, right in
+                if urgencies[left] != urgencies[right] { return urgencies[left] < urgencies[right] }
+                return abs(Double(open[left].layer) - middle) < abs(Double(open[right].layer) - middle)
             }
             guard let next else { break }
             let (layer, matrices) = open[next]
@@ -67,6 +76,13 @@ package struct BudgetPlan: Sendable {
             spent += cost
         }
         shapes = try layers.map(Self.layer)
+    }
+
+    /// How much the next step of matrices that are widened together is wanted.
+    private static func urgency(_ matrices: [Steps]) -> Double {
+        let savings = matrices.compactMap(\.savingOfStep)
+        guard savings.count == matrices.count else { return -matrices[0].dueShare }
+        return savings.reduce(0, +) / Double(max(matrices.compactMap(\.costOfStep).reduce(0, +), 1))
     }
 
     /// Bytes of a layer's records and orders.
@@ -90,6 +106,8 @@ private struct Steps {
     let segments: Int
     let outliersPerTile: Int
     private var fourBitChannels: Int
+    /// Costs of the first n channels of every segment, the costliest first.
+    private var costs: [Double] = []
 
     /// How much of the 4-bit channels a kind of matrix gets compared to the others: v is small and its errors are large,
     /// o and down write to the residual stream. A first choice; only its result as a whole was measured (README).
@@ -128,6 +146,25 @@ private struct Steps {
     var costOfStep: Int? {
         guard next <= rounded, let now = try? shape(), let then = try? shape(fourBit: next) else { return nil }
         return then.byteCount - now.byteCount + 2 * (then.orderCount - now.orderCount)
+    }
+
+    /// - Parameter channels: Cost of each input channel.
+    mutating func setCosts(_ channels: [Float]?) {
+        guard let channels else { return }
+        let width = columns / segments
+        let sorted = (0..<segments).map { segment in
+            channels[segment * width..<(segment + 1) * width].sorted(by: >)
+        }
+        costs = [0]
+        for index in 0..<rounded {
+            costs.append(costs[index] + sorted.reduce(0) { $0 + (index < width ? Double($1[index]) : 0) })
+        }
+    }
+
+    /// What the next step saves, in units of what 2 bits cost; nil where that is not known, or all have 4 bits.
+    var savingOfStep: Double? {
+        guard !costs.isEmpty, next < costs.count else { return nil }
+        return costs[next] - costs[fourBitChannels]
     }
 
     mutating func step() { fourBitChannels = next }

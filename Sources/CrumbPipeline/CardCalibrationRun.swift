@@ -13,7 +13,8 @@ final class CardCalibrationRun: LayerCalibration {
 
     /// - Throws: `TuneError`, `CUDAError` where the model or the text does not fit the card.
     init(
-        _ source: LoadedModel, sequences: [[Int32]], plan: BudgetPlan, settings: QuantizerSettings, card: Card
+        _ source: LoadedModel, sequences: [[Int32]], plan: BudgetPlan, settings: QuantizerSettings, survey: LossSurvey?,
+        card: Card
     ) throws {
         guard let blas = card.blas else {
             throw PipelineError("quantizing on a GPU needs cuBLAS: \(card.blasProblem.map { "\($0)" } ?? "not found")")
@@ -22,7 +23,7 @@ final class CardCalibrationRun: LayerCalibration {
         pool = source.pool
         calibration = try CardCalibration(
             weights, source.configuration, sequences: sequences, shapes: plan.shapes, settings: settings,
-            library: card.library, blas: blas, pool: source.pool)
+            survey: survey, library: card.library, blas: blas, pool: source.pool)
     }
 
     func quantizeLayer(_ layer: Int, done: (Projection) throws -> Void) throws -> [QuantizedLayerMatrix] {

@@ -68,7 +68,15 @@ struct OwnText {
         return texts
     }
 
+    var excerpts: [[Int32]] = []
     private func beginning(_ index: Int) -> [Int32] {
+        let n = Int(lab("CRUMB_LAB_EXCERPT", 0))
+        if n > 0, index % 4 < Int(lab("CRUMB_LAB_EXCERPT_SHARE", 2)), !excerpts.isEmpty {
+            var random = RandomSource(seed: seed, stream: 2 * index)
+            let text = excerpts[random.integer(below: excerpts.count)]
+            let start = 1 + random.integer(below: text.count - n - 1)
+            return [text[0]] + text[start..<start + n]
+        }
         guard index % 2 == 0 || chatOpening.isEmpty else { return chatOpening }
         let candidates = source.sequenceStarts.candidates
         var random = RandomSource(seed: seed, stream: 2 * index)
@@ -89,7 +97,7 @@ struct OwnText {
             RunAheadSequence(
                 cache: pair.1, token: pair.0[pair.0.count - 1],
                 choice: TokenChoice(
-                    temperature: 1, random: RandomSource(seed: seed, stream: 2 * (first + lane) + 1).words))
+                    temperature: (first + lane) / 4 % 2 == 1 ? Double(lab("CRUMB_LAB_TEMPERATURE", 1)) : 1, random: RandomSource(seed: seed, stream: 2 * (first + lane) + 1).words))
         }
         guard let decoder = source.decoder as? any RunAheadDecoder, let loop = try decoder.runAhead(sequences) else {
             throw PipelineError("\(source.decoder.name) cannot write text by itself; a GPU is needed")

@@ -14,6 +14,7 @@ import CrumbTune
 import Glibc
 package import Logging
 
+func lab(_ name: String, _ value: Float) -> Float { getenv(name).flatMap { Float(String(cString: $0)) } ?? value }
 /// Quantizes a model from a checkpoint to a finished folder.
 package struct QuantizationRun {
     private var options: QuantizationOptions
@@ -62,7 +63,7 @@ package struct QuantizationRun {
         guard source.quantization == nil else {
             throw PipelineError("\(options.modelPath) is quantized already; start from the unquantized model")
         }
-        let plan = try BudgetPlan(
+        var plan = try BudgetPlan(
             source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
             outliersPerTile: options.outliersPerTile)
         let sizes = CalibrationText.Sizes(options, source.configuration)
@@ -81,6 +82,14 @@ package struct QuantizationRun {
             try progress(QuantizationProgress(stage: "writing calibration text", fraction: share * textShare))
         }
 
+        var survey: LossSurvey?
+        if let card { survey = try ask(source, text: text, card: card) }
+        if lab("CRUMB_LAB_BUDGET", 1) > 0, let survey {
+            plan = try BudgetPlan(
+                source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
+                outliersPerTile: options.outliersPerTile, channelCosts: survey.channelCosts)
+        }
+
         let work = try WorkFolder(
             path: options.outputPath + ".partial",
             fingerprint: fingerprint(
@@ -89,7 +98,7 @@ package struct QuantizationRun {
             resume: options.resume,
             layers: source.configuration.numHiddenLayers)
         let resumed = work.doneLayers
-        let reports = try quantizeLayers(source, text: text, plan: plan, work: work, blas: blas, card: card)
+        let reports = try quantizeLayers(source, text: text, plan: plan, survey: lab("CRUMB_LAB_TOKENS", 1) > 0 ? survey : nil, work: work, blas: blas, card: card)
         try progress(QuantizationProgress(stage: "writing", fraction: layersShare))
         let writer = FolderWriter(options: options, source: source, plan: plan, work: work, names: names)
         var summary = QuantizationSummary(
@@ -111,13 +120,24 @@ package struct QuantizationRun {
         return summary
     }
 
+    /// What errors cost in the end, where a GPU can tell.
+    private func ask(_ source: LoadedModel, text: CalibrationText, card: Card) throws -> LossSurvey? {
+        guard let blas = card.blas else { return nil }
+        return try LossSurvey(
+            source.forward.weights, source.configuration, sequences: text.sequences, library: card.library, blas: blas,
+            pool: source.pool
+        ) { share in
+            try progress(QuantizationProgress(stage: "asking what errors cost", fraction: textShare))
+        }
+    }
+
     /// How much of the whole is thought to be done when the text is there, and when the layers are, for the progress bar.
     private var textShare: Double { options.calibration == .ownText ? 0.4 : 0 }
     private let layersShare = 0.92
 
     private func quantizeLayers(
-        _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, work: WorkFolder, blas: BLAS?,
-        card: Card?
+        _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, survey: LossSurvey?, work: WorkFolder,
+        blas: BLAS?, card: Card?
     ) throws -> [MatrixReport] {
         let settings = QuantizerSettings(method: options.method, preference: options.preference)
         let originals = source.forward.weights.layers
@@ -126,7 +146,7 @@ package struct QuantizationRun {
         let run: any LayerCalibration =
             if let card {
                 try CardCalibrationRun(
-                    source, sequences: text.sequences, plan: plan, settings: settings, card: card)
+                    source, sequences: text.sequences, plan: plan, settings: settings, survey: survey, card: card)
             } else {
                 try CalibrationRun(
                     source.forward, sequences: text.sequences, plan: plan,

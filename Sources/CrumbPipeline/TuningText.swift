@@ -53,7 +53,8 @@ struct TuningText {
     ) throws {
         let count = options.ownTokens / options.context
         guard count > 0 else { return }
-        texts += try OwnText(source: source, length: options.context, seed: options.tuning.seed)
-            .write(count, progress: progress)
+        var own = OwnText(source: source, length: options.context, seed: options.tuning.seed)
+        own.excerpts = texts
+        texts += try own.write(count, progress: progress)
     }
 }

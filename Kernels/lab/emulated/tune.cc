@@ -1,6 +1,7 @@
 // The tuning kernels on a CPU: gradients against differences of what the forward kernels give, a step against a plain
 // one. Needs no GPU; see run.sh.
 #include "tune_attention.cu"
+#include "tune_importance.cu"
 #include "tune_loss.cu"
 #include "tune_norm.cu"
 #include "tune_silu.cu"
@@ -196,6 +197,47 @@ static void check_divergence() {
     check("divergence by the student's logits", student, own, forward);
 }
 
+static void check_likelihood() {
+    const uint32_t tokens = 5, vocabulary = 300;
+    const numbers logits = random_numbers(tokens * vocabulary, 2);
+    const std::vector<int32_t> labels = {3, 0, -1, 299, 17};
+    numbers gradient(logits.size());
+    launch(
+        tune_likelihood_f32, tokens,
+        crumb_tune_likelihood_args{logits.data(), labels.data(), gradient.data(), vocabulary, 0});
+    check("likelihood by the logits", logits, gradient, [&](const numbers &logits) {
+        double loss = 0;
+        for (uint32_t t = 0; t < tokens; t++) {
+            double q = 0;
+            for (uint32_t i = 0; i < vocabulary; i++) q += std::exp(double(logits[t * vocabulary + i]));
+            if (labels[t] >= 0) loss += std::log(q) - logits[t * vocabulary + labels[t]];
+        }
+        return loss;
+    });
+}
+
+static void check_importance() {
+    const uint32_t tokens = 21, columns = 300, first = 37, count = 205;
+    const numbers x = random_numbers(tokens * columns);
+    numbers rows(tokens), channels(columns, 2);
+    launch(
+        tune_row_squares_f32, tokens,
+        crumb_tune_row_squares_args{x.data(), rows.data(), columns, first, count, 0});
+    launch(
+        tune_channel_squares_f32, 2,
+        crumb_tune_channel_squares_args{x.data(), rows.data(), channels.data(), tokens, columns});
+    for (uint32_t t : {0u, 20u}) {
+        double sum = 0;
+        for (uint32_t n = first; n < first + count; n++) sum += double(x[t * columns + n]) * x[t * columns + n];
+        report("squares of a token", sum, rows[t], 1e-5);
+    }
+    for (uint32_t k : {0u, 299u}) {
+        double sum = 2;
+        for (uint32_t t = 0; t < tokens; t++) sum += double(rows[t]) * x[t * columns + k] * x[t * columns + k];
+        report("squares of a channel", sum, channels[k], 1e-5);
+    }
+}
+
 // A plain step of Adam; the means begin at zero and have taken in `gradients` gradients of the same value.
 static double adam(double value, double gradient, double rate, double &first, double &second, int step) {
     first = 0.9 * first + 0.1 * gradient, second = 0.95 * second + 0.05 * gradient * gradient;
@@ -283,6 +325,8 @@ int main() {
     check_softmax();
     check_silu();
     check_divergence();
+    check_likelihood();
+    check_importance();
     check_step();
     std::printf("%d failures\n", failures);
     return failures != 0;

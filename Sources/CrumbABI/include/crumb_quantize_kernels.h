@@ -30,10 +30,11 @@ typedef struct {
     uint32_t four_bit_channels;
 } crumb_quantize_matrix;
 
-// scaled = input x |input|^(-compression), token by token.
+// scaled = input x |input|^(-compression) x sqrt(weight), token by token.
 typedef struct {
-    CRUMB_DEVICE(const float) input; // [M][K]
-    CRUMB_DEVICE(float) scaled;      // [M][K]
+    CRUMB_DEVICE(const float) input;   // [M][K]
+    CRUMB_DEVICE(const float) weights; // [M], nullable: all 1
+    CRUMB_DEVICE(float) scaled;        // [M][K]
     uint32_t columns;
     float compression;
 } crumb_quantize_compress_args;

@@ -116,6 +116,34 @@ typedef struct {
     float weight;
 } crumb_tune_divergence_args;
 
+// The gradient of -log q(label) by the logits, for the next token as label; zero where there is none.
+typedef struct {
+    CRUMB_DEVICE(const float) logits;   // [M][vocabulary]
+    CRUMB_DEVICE(const int32_t) labels; // [M]; negative for none
+    CRUMB_DEVICE(void) gradient;        // Element [M][vocabulary]
+    uint32_t vocabulary;
+    uint32_t reserved;
+} crumb_tune_likelihood_args;
+
+// output[m] = sum over features first ... first + count of gradient[m]^2.
+typedef struct {
+    CRUMB_DEVICE(const void) gradient; // Element [M][columns]
+    CRUMB_DEVICE(float) output;        // [M]
+    uint32_t columns;
+    uint32_t first;
+    uint32_t count;
+    uint32_t reserved;
+} crumb_tune_row_squares_args;
+
+// output[k] += sum over m of weights[m] x input[m][k]^2.
+typedef struct {
+    CRUMB_DEVICE(const void) input;    // Element [M][K]
+    CRUMB_DEVICE(const float) weights; // [M]
+    CRUMB_DEVICE(float) output;        // [K]
+    uint32_t tokens;
+    uint32_t columns;
+} crumb_tune_channel_squares_args;
+
 // What Adam is told at a step.
 typedef struct {
     float first_decay;

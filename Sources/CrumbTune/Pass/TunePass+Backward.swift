@@ -105,37 +105,4 @@ extension TunePass {
             kernels.narrow, threads: count,
             crumb_tune_narrow_args(input: work.gradient, output: work.narrowGradient, count: UInt64(count)))
     }
-
-    /// Sets `work.gradient` to that of the mean divergence, and `work.sums` to the final norm's, from the student's last
-    /// stream; the teacher's input of its head is in `work.teacherNormed`. Divergences go to `work.losses`.
-    func divergence(
-        stream last: UInt64, norm: UInt64, head: UInt64, teacherHead: UInt64, backward: Bool
-    ) throws(CUDAError) {
-        let s = sizes
-        try self.norm(last, weight: norm, to: work.normed1, scales: work.scales1)
-        for first in Swift.stride(from: 0, to: s.tokens, by: TuneSizes.logitRows) {
-            let count = min(TuneSizes.logitRows, s.tokens - first)
-            let offset = UInt64(first * s.hidden * element.byteCount)
-            for (input, weight, output) in [
-                (work.normed1, head, work.studentLogits), (work.teacherNormed, teacherHead, work.teacherLogits),
-            ] {
-                try blas.multiply(
-                    factor(input + offset, s.hidden), factor(weight, s.hidden, transposed: true),
-                    into: factor(output, s.vocabulary, .float), m: count, n: s.vocabulary, k: s.hidden)
-            }
-            try launch(
-                kernels.divergence, blocks: count,
-                crumb_tune_divergence_args(
-                    student: work.studentLogits, teacher: work.teacherLogits, gradient: work.logitGradient,
-                    losses: work.losses + UInt64(4 * first), vocabulary: UInt32(s.vocabulary),
-                    weight: 1 / Float(s.tokens)))
-            guard backward else { continue }
-            try blas.multiply(
-                factor(work.logitGradient, s.vocabulary), factor(head, s.hidden),
-                into: factor(work.normGradient + offset, s.hidden), m: count, n: s.hidden, k: s.vocabulary)
-        }
-        guard backward else { return }
-        try stream.fill(DeviceView<Float>(address: work.gradient, count: s.tokens * s.hidden))
-        try normBackward(last, weight: norm, scales: work.scales1)
-    }
 }

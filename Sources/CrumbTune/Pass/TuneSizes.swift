@@ -52,6 +52,21 @@ package struct TuneSizes: Sendable {
     }
 }
 
+extension TuneSizes {
+    /// The most of `sequences` at a time that make whole passes of at most `tokens` tokens.
+    ///
+    /// - Throws: `TuneError` for sequences of different lengths, and as above.
+    init(_ configuration: ModelConfiguration, sequences: [[Int32]], within tokens: Int) throws(TuneError) {
+        let length = sequences.first?.count ?? 0
+        guard sequences.allSatisfy({ $0.count == length }) else {
+            throw TuneError("calibration texts of different lengths cannot be run on the GPU")
+        }
+        let most = min(max(tokens / max(length, 1), 1), sequences.count)
+        let texts = (1...max(most, 1)).last { sequences.count % $0 == 0 } ?? 1
+        try self.init(configuration, texts: texts, length: length)
+    }
+}
+
 /// Why a model cannot be tuned, in one sentence.
 package struct TuneError: Error, Sendable, CustomStringConvertible {
     package let description: String

@@ -37,6 +37,9 @@ struct TuneWorkspace {
     /// Bytes of all of it.
     let byteCount: Int
 
+    /// Where block `index`'s input lies, fp32 [M][hidden].
+    func stream(_ index: Int, _ sizes: TuneSizes) -> UInt64 { streams + UInt64(index * 4 * sizes.tokens * sizes.hidden) }
+
     /// - Parameters:
     ///   - base: Where its memory begins; 0 where only `byteCount` is asked for.
     ///   - hasGradients: Whether there is room for what the backward pass and the divergence need.

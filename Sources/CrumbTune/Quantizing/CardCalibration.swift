@@ -23,6 +23,7 @@ package final class CardCalibration {
     private let configuration: ModelConfiguration
     private let shapes: [[Projection: crumb_packed_shape]]
     private let settings: QuantizerSettings
+    private let survey: LossSurvey?
     private let pass: TunePass
     private let queue: QuantizeQueue
     private let upload: ElementUpload
@@ -30,7 +31,7 @@ package final class CardCalibration {
     private let block: TuneBlock
     private let blockMemory: DeviceBuffer<UInt8>
     private let hidden, attended, activation: DeviceBuffer<Float>
-    private let scratch: DeviceBuffer<Float>
+    private let scratch, tokenWeights: DeviceBuffer<Float>
     private let arena: DeviceBuffer<UInt8>
     /// Passes of `pass.sizes.tokens` tokens that all of the text takes.
     private let parts: Int
@@ -47,21 +48,16 @@ package final class CardCalibration {
     ///   - weights: Of the source model.
     ///   - sequences: Calibration tokens, in pieces of one length that do not see each other.
     ///   - shapes: Of every matrix, by layer.
+    ///   - survey: Of the same sequences: what each token counts for. Without it, their size says that.
     /// - Throws: `TuneError` for models that the operators do not cover; `CUDAError` where the card is too small.
     package init(
         _ weights: DecoderWeights, _ configuration: ModelConfiguration, sequences: [[Int32]],
-        shapes: [[Projection: crumb_packed_shape]], settings: QuantizerSettings, library: KernelLibrary,
-        blas: CuBLASTable, pool: ThreadPool
+        shapes: [[Projection: crumb_packed_shape]], settings: QuantizerSettings, survey: LossSurvey? = nil,
+        library: KernelLibrary, blas: CuBLASTable, pool: ThreadPool
     ) throws {
-        let length = sequences.first?.count ?? 0
-        guard sequences.allSatisfy({ $0.count == length }) else {
-            throw TuneError("calibration texts of different lengths cannot be run on the GPU")
-        }
-        let most = min(max(Self.passTokens / max(length, 1), 1), sequences.count)
-        let texts = (1...most).last { sequences.count % $0 == 0 } ?? 1
-        let sizes = try TuneSizes(configuration, texts: texts, length: length)
+        let sizes = try TuneSizes(configuration, sequences: sequences, within: Self.passTokens)
         let device = library.device
-        let tokens = sequences.count * length
+        let tokens = sequences.count * sizes.length
         let largest = shapes.flatMap(\.values).map(CardMatrix.byteCount).max() ?? 0
         let blockBytes = SlabLayout.byteCount { TuneBlock(configuration, elementBytes: 4, in: &$0) }
         let widest = max(configuration.intermediateSize, configuration.hiddenSize, configuration.queryFeatures)
@@ -74,6 +70,7 @@ package final class CardCalibration {
         self.configuration = configuration
         self.shapes = shapes
         self.settings = settings
+        self.survey = survey
         pass = try TunePass(
             configuration, sizes: sizes, element: .float, library: library, blas: blas, hasGradients: false)
         queue = QuantizeQueue(pass: pass, kernels: try QuantizeKernels(library))
@@ -85,8 +82,9 @@ package final class CardCalibration {
         attended = try DeviceBuffer(count: tokens * sizes.queryFeatures, on: device, for: "attention outputs")
         activation = try DeviceBuffer(count: tokens * sizes.intermediate, on: device, for: "activations")
         scratch = try DeviceBuffer(count: sizes.tokens * widest, on: device, for: "calibration")
+        tokenWeights = try DeviceBuffer(count: tokens, on: device, for: "what tokens count for")
         arena = try DeviceBuffer(count: largest, on: device, for: "a matrix in work")
-        parts = sequences.count / texts
+        parts = sequences.count / sizes.texts
         try embed(sequences.flatMap { $0 })
     }
 
@@ -106,8 +104,15 @@ package final class CardCalibration {
         try block.fill(weights.layers[layer], configuration, upload, in: pass.stream)
         return try InputRole.allCases.flatMap { role in
             let statistics = try CardStatistics(channels: inputs(of: role).channels, queue)
+            if let survey {
+                try ElementUpload.copy(
+                    survey.tokenWeights(role, layer: layer), to: tokenWeights.address, in: pass.stream)
+            }
+            var part = 0
             try collect(role) { address throws(CUDAError) in
-                try statistics.add(address, count: pass.sizes.tokens, scratch: scratch.address)
+                let weights = survey == nil ? 0 : tokenWeights.address + UInt64(4 * part * pass.sizes.tokens)
+                try statistics.add(address, weights: weights, count: pass.sizes.tokens, scratch: scratch.address)
+                part += 1
             }
             let results = try quantize(role.projections, layer, statistics, done: done)
             try finish(role)

@@ -53,7 +53,7 @@ package struct QuantizerCheck {
         let dense = try DeviceBuffer<Float>(count: weights.count, on: library.device, for: "a check")
         let arena = try DeviceBuffer<UInt8>(count: CardMatrix.byteCount(shape), on: library.device, for: "a check")
         let statistics = try CardStatistics(channels: Self.columns, queue)
-        try statistics.add(address.address, count: Self.tokens, scratch: scratch.address)
+        try statistics.add(address.address, weights: 0, count: Self.tokens, scratch: scratch.address)
         let meanSquares = try statistics.meanSquares()
         let order = ChannelOrder.sorted(by: meanSquares, shape: shape)
         for method in [QuantizationMethod.rtn, .gptq, .full] {

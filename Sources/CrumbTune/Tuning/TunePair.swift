@@ -58,8 +58,5 @@ struct TunePair {
             backward: backward)
     }
 
-    /// Block `index`'s input, fp32 [M][hidden].
-    private func input(_ index: Int) -> UInt64 {
-        pass.work.streams + UInt64(index * 4 * pass.sizes.tokens * pass.sizes.hidden)
-    }
+    private func input(_ index: Int) -> UInt64 { pass.work.stream(index, pass.sizes) }
 }

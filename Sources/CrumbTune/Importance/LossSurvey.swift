@@ -1,0 +1,210 @@
+import CrumbABI
+package import CrumbCUDA
+package import CrumbModel
+package import CrumbThreads
+import Glibc
+
+/// What errors of each matrix cost the model's loss in the end, as one backward pass of the source over the calibration text
+/// tells (GuidedQuant, arXiv 2505.07004).
+///
+/// With g the gradient of a text's negative log-likelihood by a matrix's output y, an error of that output moves the
+/// distribution of the next tokens by about (g . dy)^2 / 2 nats; over rounding errors that have nothing to do with each
+/// other that is the sum over tokens of |g|^2 / N x |dy|^2 / 2. So |g|^2 is what a token counts for in the matrix's
+/// statistics, and |g|^2 x^2 summed over tokens what a channel does.
+package struct LossSurvey: Sendable {
+    /// |g|^2 of every token, by layer and projection.
+    package let tokens: [[Projection: [Float]]]
+    /// For every input channel, by layer and projection, what errors as large as its weights would cost, in nats a token:
+    /// sum over tokens of |g|^2 x^2 times sum over outputs of w^2, over twice the tokens and outputs.
+    package let channelCosts: [[Projection: [Float]]]
+
+    /// Tokens of a pass at most.
+    private static let passTokens = 8192
+
+    /// Runs the source over a text, forward and backward, in bf16.
+    ///
+    /// On the card: the source's weights (2 bytes each), each block's input for a pass, one block's activations.
+    ///
+    /// - Parameter sequences: Of one length, which do not see each other.
+    /// - Throws: `TuneError` for models that the operators do not cover; `CUDAError`, before the work starts, where the card
+    ///   is too small.
+    package init(
+        _ weights: DecoderWeights, _ configuration: ModelConfiguration, sequences: [[Int32]], library: KernelLibrary,
+        blas: CuBLASTable, pool: ThreadPool, element: CuBLAS.ElementType = .bfloat,
+        progress: (Double) throws -> Void = { _ in }
+    ) throws {
+        let sizes = try TuneSizes(configuration, sequences: sequences, within: Self.passTokens)
+        try library.device.require(
+            bytes: DenseModel.byteCount(configuration, element)
+                + TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: true).byteCount,
+            for: "asking what each layer's errors cost in the end")
+        let pass = try TunePass(configuration, sizes: sizes, element: element, library: library, blas: blas)
+        let model = try DenseModel(configuration, element, on: library.device)
+        try model.fill(from: weights, ElementUpload(element: element, pool: pool), in: pass.stream)
+        let walk = try Walk(pass: pass, model: model)
+        var tokens = Array(repeating: [Projection: [Float]](), count: sizes.layers)
+        for first in stride(from: 0, to: sequences.count, by: sizes.texts) {
+            for (layer, found) in try walk.squares(Array(sequences[first..<first + sizes.texts])).enumerated() {
+                tokens[layer].merge(found) { $0 + $1 }
+            }
+            try progress(Double(first + sizes.texts) / Double(sequences.count))
+        }
+        self.tokens = tokens
+        channelCosts = try walk.channelCosts(tokens: sequences.count * sizes.length)
+    }
+}
+
+extension LossSurvey {
+    /// What each token counts for in the statistics of an input: 1 on average.
+    func tokenWeights(_ role: InputRole, layer: Int) -> [Float] {
+        var sums = [Float](repeating: 0, count: tokens[layer][role.projections[0]]?.count ?? 0)
+        for projection in role.projections {
+            for (index, square) in (tokens[layer][projection] ?? []).enumerated() { sums[index] += square }
+        }
+        let gamma = lab("CRUMB_LAB_GAMMA", 1)
+        if gamma != 1 { for i in sums.indices { sums[i] = powf(sums[i], gamma) } }
+        let mean = sums.reduce(0) { $0 + Double($1) } / Double(max(sums.count, 1))
+        return mean > 0 ? sums.map { Float(Double($0) / mean) } : sums.map { _ in 1 }
+    }
+}
+
+/// The passes over the text, and what they add up on the card.
+private final class Walk {
+    let pass: TunePass
+    let model: DenseModel
+    /// fp32 [layers][projections][M]: |g|^2 in the last pass; and [layers][projections][K of the widest]: the sums of
+    /// |g|^2 x^2 over all.
+    private let tokens, channels: DeviceBuffer<Float>
+    private let widest: Int
+
+    init(pass: TunePass, model: DenseModel) throws(CUDAError) {
+        let s = pass.sizes
+        let matrices = s.layers * Projection.allCases.count
+        let device = pass.stream.device
+        self.pass = pass
+        self.model = model
+        widest = max(s.hidden, s.queryFeatures, s.intermediate)
+        tokens = try DeviceBuffer(count: matrices * s.tokens, on: device, for: "what tokens count for")
+        channels = try DeviceBuffer(count: matrices * widest, on: device, for: "what channels count for")
+        try pass.stream.fill(channels.view)
+    }
+
+    /// |g|^2 of every token of some texts, by layer.
+    func squares(_ texts: [[Int32]]) throws(CUDAError) -> [[Projection: [Float]]] {
+        let (sizes, work) = (pass.sizes, pass.work)
+        try ElementUpload.copy(texts.flatMap { $0 }, to: work.tokens, in: pass.stream)
+        try model.embed(pass, to: work.streams)
+        for (index, block) in model.blocks.enumerated() {
+            try pass.forward(block, from: work.stream(index, sizes), to: work.stream(index + 1, sizes))
+        }
+        // The last token of a text has no next one.
+        let labels = try pass.stream.upload(texts.flatMap { $0.dropFirst() + [-1] }, for: "next tokens")
+        try pass.likelihood(
+            stream: work.stream(sizes.layers, sizes), norm: model.finalNorm, head: model.head, labels: labels.address)
+        for index in model.blocks.indices.reversed() {
+            try pass.backward(
+                model.blocks[index], index: index, input: work.stream(index, sizes),
+                product: { role throws(CUDAError) in try add(role, of: index) }, vector: { _ in })
+        }
+        let found = try pass.stream.download(tokens.view)
+        return cut(found, sizes.tokens) { _ in sizes.tokens }
+    }
+
+    /// From all texts so far, of `count` tokens, by layer.
+    func channelCosts(tokens count: Int) throws(CUDAError) -> [[Projection: [Float]]] {
+        let device = pass.stream.device
+        let weights = try DeviceBuffer<Float>(count: channels.count, on: device, for: "squares of weights")
+        try pass.stream.fill(weights.view)
+        let rows = Projection.allCases.map(features).max() ?? 0
+        let ones = try pass.stream.upload(Array(repeating: Float(1), count: rows), for: "squares of weights")
+        for layer in model.blocks.indices {
+            for projection in Projection.allCases {
+                try addSquares(
+                    model.address(projection, of: layer), weights: ones.address, rows: features(of: projection),
+                    to: weights.address, projection, layer)
+            }
+        }
+        func byLayer(_ buffer: borrowing DeviceBuffer<Float>) throws(CUDAError) -> [[Projection: [Float]]] {
+            cut(try pass.stream.download(buffer.view), widest, count: inputs)
+        }
+        let (inputSquares, weightSquares) = (try byLayer(channels), try byLayer(weights))
+        return zip(inputSquares, weightSquares).map { inputs, weights in
+            inputs.reduce(into: [:]) { costs, entry in
+                let share = 0.5 / Float(count) / Float(features(of: entry.key))
+                costs[entry.key] = zip(entry.value, weights[entry.key] ?? []).map { share * $0 * $1 }
+            }
+        }
+    }
+
+    /// K of a matrix.
+    private func inputs(of projection: Projection) -> Int {
+        switch projection.role {
+        case .queryKeyValue, .gateUp: pass.sizes.hidden
+        case .attentionOutput: pass.sizes.queryFeatures
+        case .down: pass.sizes.intermediate
+        }
+    }
+
+    /// N of a matrix.
+    private func features(of projection: Projection) -> Int {
+        let s = pass.sizes
+        return switch projection {
+        case .q: s.queryFeatures
+        case .k, .v: s.keyValueHeads * s.headDim
+        case .o, .down: s.hidden
+        case .gate, .up: s.intermediate
+        }
+    }
+
+    /// Adds the sum over rows of weight x element^2 to a matrix's place in an array like `channels`.
+    private func addSquares(
+        _ input: UInt64, weights: UInt64, rows: Int, to array: UInt64, _ projection: Projection, _ layer: Int
+    ) throws(CUDAError) {
+        let columns = inputs(of: projection)
+        try pass.launch(
+            pass.kernels.channelSquares, threads: columns,
+            crumb_tune_channel_squares_args(
+                input: input, weights: weights, output: array + UInt64(4 * place(projection, of: layer) * widest),
+                tokens: UInt32(rows), columns: UInt32(columns)))
+    }
+
+    private func place(_ projection: Projection, of layer: Int) -> Int {
+        layer * Projection.allCases.count + (Projection.allCases.firstIndex(of: projection) ?? 0)
+    }
+
+    private func cut(
+        _ numbers: [Float], _ stride: Int, count: (Projection) -> Int
+    ) -> [[Projection: [Float]]] {
+        (0..<pass.sizes.layers).map { layer in
+            Dictionary(
+                uniqueKeysWithValues: Projection.allCases.map { projection in
+                    let first = place(projection, of: layer) * stride
+                    return (projection, Array(numbers[first..<first + count(projection)]))
+                })
+        }
+    }
+
+    /// Takes in a product's gradient and input, which lie in the workspace at that moment of the backward pass.
+    private func add(_ role: InputRole, of layer: Int) throws(CUDAError) {
+        let (s, work) = (pass.sizes, pass.work)
+        let (gradient, columns, input) =
+            switch role {
+            case .queryKeyValue: (work.rows, s.rowFeatures, work.normed1)
+            case .attentionOutput: (work.narrowGradient, s.hidden, work.attended)
+            case .gateUp: (work.gateUp, 2 * s.intermediate, work.normed2)
+            case .down: (work.narrowGradient, s.hidden, work.activation)
+            }
+        var first = 0
+        for projection in role.projections {
+            let count = features(of: projection)
+            let squares = tokens.address + UInt64(4 * place(projection, of: layer) * s.tokens)
+            try pass.launch(
+                pass.kernels.rowSquares, blocks: s.tokens,
+                crumb_tune_row_squares_args(
+                    gradient: gradient, output: squares, columns: UInt32(columns), first: UInt32(first),
+                    count: UInt32(count), reserved: 0))
+            try addSquares(input, weights: squares, rows: s.tokens, to: channels.address, projection, layer)
+            first += count
+        }
+    }
+}
