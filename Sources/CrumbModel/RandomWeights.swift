@@ -44,8 +44,7 @@ package enum RandomWeights {
                         delta: halfBits(0.3 * random.symmetric())))
             }
         }
-        let buffer = try BlockPacker.pack(matrix)
-        return try PackedMatrix(shape: shape, records: buffer.tensor("random", .u8, [shape.byteCount]), order: order)
+        return try PackedMatrix(matrix, name: "random", order: order)
     }
 
     /// Random codes of 8 or 4 bits, and scales with which weights reach 0.5 to 1.

@@ -23,6 +23,17 @@ package struct PackedMatrix: Sendable {
         self.order = order
     }
 
+    /// A quantized matrix packed.
+    ///
+    /// - Parameter name: Of the tensor of its records.
+    /// - Throws: `PackedError` as `BlockPacker.pack`.
+    package init(_ matrix: QuantizedMatrix, name: String, order: ChannelOrder) throws(PackedError) {
+        let shape = matrix.shape
+        let records = try BlockPacker.pack(matrix).tensor(
+            name, .u8, [Int(shape.segments), shape.rowTiles, shape.recordBytes])
+        try self.init(shape: shape, records: records, order: order)
+    }
+
     /// The record of row tile `tile` in segment `segment`.
     package func record(segment: Int, tile: Int) -> UnsafeRawPointer {
         // A shape has at least one record, so the base address is there.

@@ -28,18 +28,12 @@ final class CardCalibrationRun: LayerCalibration {
 
     func quantizeLayer(_ layer: Int, done: (Projection) throws -> Void) throws -> [QuantizedLayerMatrix] {
         let results = try calibration.quantizeLayer(layer, done: done)
-        let packed = pool.map(count: results.count) { index -> Result<QuantizedLayerMatrix, PackedError> in
+        return try pool.map(count: results.count) { index in
             let result = results[index]
-            do throws(PackedError) {
-                return .success(
-                    try QuantizedLayerMatrix(
-                        result.projection, name: weights.layers[layer][result.projection].name, result.matrix,
-                        order: result.order, error: result.error))
-            } catch {
-                return .failure(error)
-            }
+            return try QuantizedLayerMatrix(
+                result.projection, name: weights.layers[layer][result.projection].name, result.matrix,
+                order: result.order, error: result.error)
         }
-        return try packed.map { try $0.get() }
     }
 
     func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {

@@ -119,10 +119,7 @@ final class FolderWriter {
     /// A norm or bias as it is, or in fp32 where the source has it in blocks, which safetensors has no name for.
     private func plain(_ view: TensorView) -> TensorView {
         if view.type.blockWeights == 1 { return view }
-        let values = Dequantizer.dequantize(view)
-        let buffer = HeapBuffer(byteCount: values.count * 4)
-        values.withUnsafeBytes { buffer.mutableBytes.copyMemory(from: $0) }
-        return buffer.tensor(view.name, .f32, view.shape)
+        return HeapBuffer(Dequantizer.dequantize(view)).tensor(view.name, .f32, view.shape)
     }
 
     /// The tensors of an embedding or head at some number of bits.

@@ -16,11 +16,8 @@ struct QuantizedLayerMatrix {
     init(
         _ projection: Projection, name: String, _ matrix: QuantizedMatrix, order: ChannelOrder, error: MatrixError
     ) throws(PackedError) {
-        let shape = matrix.shape
-        let records = try BlockPacker.pack(matrix).tensor(
-            name + ".weight", .u8, [Int(shape.segments), shape.rowTiles, shape.recordBytes])
         self.projection = projection
-        packed = try PackedMatrix(shape: shape, records: records, order: order)
+        packed = try PackedMatrix(matrix, name: name + ".weight", order: order)
         self.error = error
     }
 }

@@ -73,9 +73,7 @@ package struct TunedFolder {
     }
 
     private func floats(_ numbers: [Float], _ name: String) -> TensorView {
-        let buffer = HeapBuffer(byteCount: numbers.count * 4)
-        numbers.withUnsafeBytes { buffer.mutableBytes.copyMemory(from: $0) }
-        return buffer.tensor(name, .f32, [numbers.count])
+        HeapBuffer(numbers).tensor(name, .f32, [numbers.count])
     }
 
     private func writeConfiguration(_ summary: TuningSummary?) throws {

@@ -10,6 +10,12 @@ package final class HeapBuffer: @unchecked Sendable {  // see above: writes end 
         mutableBytes.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
+    /// A copy of an array.
+    package convenience init<Number: BitwiseCopyable>(_ numbers: [Number]) {
+        self.init(byteCount: numbers.count * MemoryLayout<Number>.stride)
+        numbers.withUnsafeBytes { mutableBytes.copyMemory(from: $0) }
+    }
+
     deinit { mutableBytes.deallocate() }
 
     /// The whole memory for reading.

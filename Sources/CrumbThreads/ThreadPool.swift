@@ -161,11 +161,19 @@ package final class ThreadPool: @unchecked Sendable {  // shared state is atomic
 
 extension ThreadPool {
     /// The results of `body(0) ... body(count - 1)`, in order.
-    package func map<Result>(count: Int, _ body: (Int) -> Result) -> [Result] {
-        [Result](unsafeUninitializedCapacity: count) { results, initialized in
+    ///
+    /// - Throws: the error of the lowest index that has one, once all are done.
+    package func map<Value, Failure>(
+        count: Int, _ body: (Int) throws(Failure) -> Value
+    ) throws(Failure) -> [Value] {
+        let results = [Result<Value, Failure>](unsafeUninitializedCapacity: count) { results, initialized in
             let base = results.baseAddress
-            run(count: count) { index in base.map { ($0 + index).initialize(to: body(index)) } }
+            run(count: count) { index in
+                let result = Result { () throws(Failure) in try body(index) }
+                base.map { ($0 + index).initialize(to: result) }
+            }
             initialized = count
         }
+        return try results.map { result throws(Failure) in try result.get() }
     }
 }

@@ -22,4 +22,16 @@ import Testing
         }
         #expect(Array(UnsafeBufferPointer(start: counts, count: 16)) == expected)
     }
+
+    @Test(arguments: [1, 3]) func `results come in order, or the first index's error`(threads: Int) {
+        struct Failure: Error, Equatable { let index: Int }
+        let pool = ThreadPool(threadCount: threads)
+        #expect(pool.map(count: 100) { 2 * $0 } == (0..<100).map { 2 * $0 })
+        #expect(throws: Failure(index: 40)) {
+            _ = try pool.map(count: 100) { index throws(Failure) in
+                if index >= 40 { throw Failure(index: index) }
+                return index
+            }
+        }
+    }
 }

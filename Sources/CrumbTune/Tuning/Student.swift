@@ -2,7 +2,6 @@ import CrumbABI
 import CrumbCUDA
 import CrumbModel
 import CrumbPacked
-import CrumbTensor
 import CrumbThreads
 
 /// The model that is tuned: latent matrices, norms and biases, and the rounded weights that the products read.
@@ -10,7 +9,6 @@ final class Student {
     let dense: DenseModel
     let vectors: [TunePass.Vector: StudentVector]
     private let matrices: [[Projection: StudentMatrix]]
-    private let orders: [[Projection: ChannelOrder]]
     private let configuration: ModelConfiguration
 
     /// Bytes of the latent matrices.
@@ -37,7 +35,6 @@ final class Student {
         }
         dense.finalNorm = try vector(.finalNorm, quantized.finalNorm)
         var matrices: [[Projection: StudentMatrix]] = []
-        var orders: [[Projection: ChannelOrder]] = []
         for (index, layer) in quantized.layers.enumerated() {
             dense.blocks[index].inputNorm = try vector(.inputNorm(index), layer.inputNorm)
             dense.blocks[index].postNorm = try vector(.postNorm(index), layer.postAttentionNorm)
@@ -57,14 +54,12 @@ final class Student {
                     weights: dense.address(projection, of: index), pass)
             }
             matrices.append(students)
-            orders.append(Dictionary(uniqueKeysWithValues: zip(Projection.allCases, packed.map(\.order))))
             try pass.stream.synchronize()
             try progress(Double(index + 1) / Double(quantized.layers.count))
         }
         self.dense = dense
         self.vectors = vectors
         self.matrices = matrices
-        self.orders = orders
         self.configuration = configuration
     }
 
@@ -72,16 +67,11 @@ final class Student {
     private static func latents(
         _ packed: [PackedMatrix], source: LayerWeights, pool: ThreadPool
     ) throws -> [LatentMatrix] {
-        let results = pool.map(count: packed.count) { index -> Result<LatentMatrix, PackedError> in
+        try pool.map(count: packed.count) { index in
             let rows = WeightRows(source[Projection.allCases[index]])
-            do throws(PackedError) {
-                let matrix = try BlockUnpacker.unpack(packed[index])
-                return .success(LatentMatrix(matrix, order: packed[index].order) { rows.read($0, into: $1) })
-            } catch {
-                return .failure(error)
-            }
+            let matrix = try BlockUnpacker.unpack(packed[index])
+            return LatentMatrix(matrix, order: packed[index].order) { rows.read($0, into: $1) }
         }
-        return try results.map { try $0.get() }
     }
 
     /// A step of the matrices of a product, whose gradient is in the workspace, one matrix below the other.
@@ -100,31 +90,19 @@ final class Student {
     func result(_ pass: TunePass, pool: ThreadPool) throws -> TunedWeights {
         var layers: [TunedWeights.Layer] = []
         for index in matrices.indices {
-            let latents = try Projection.allCases.map {
-                try matrices[index][$0].unsafelyUnwrapped.download(pass.stream)
-            }
-            let records = pool.map(count: latents.count) { place -> Result<HeapBuffer, PackedError> in
-                do throws(PackedError) {
-                    return .success(try BlockPacker.pack(latents[place].rounded()))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            var packed: [Projection: PackedMatrix] = [:]
-            for (place, projection) in Projection.allCases.enumerated() {
-                let shape = latents[place].shape
-                guard let order = orders[index][projection] else { continue }
-                packed[projection] = try PackedMatrix(
-                    shape: shape,
-                    records: records[place].get().tensor(
-                        "model.layers.\(index).\(projection.name).weight", .u8,
-                        [Int(shape.segments), shape.rowTiles, shape.recordBytes]), order: order)
+            let students = Projection.allCases.map { matrices[index][$0].unsafelyUnwrapped }
+            let latents = try students.map { try $0.download(pass.stream) }
+            let packed = try pool.map(count: latents.count) { place in
+                try PackedMatrix(
+                    latents[place].rounded(), name: "model.layers.\(index).\(Projection.allCases[place].name).weight",
+                    order: students[place].order)
             }
             layers.append(
                 TunedWeights.Layer(
                     inputNorm: try numbers(.inputNorm(index), pass),
                     postAttentionNorm: try numbers(.postNorm(index), pass),
-                    biases: try biases(index, pass), matrices: packed))
+                    biases: try biases(index, pass),
+                    matrices: Dictionary(uniqueKeysWithValues: zip(Projection.allCases, packed))))
         }
         return TunedWeights(layers: layers, finalNorm: try numbers(.finalNorm, pass))
     }

@@ -5,13 +5,14 @@ import CrumbPacked
 /// A latent matrix on the card, with what Adam remembers of it.
 final class StudentMatrix {
     let shape: crumb_packed_shape
+    let order: ChannelOrder
     /// E [N][K]: where the rounded weights are kept for the products.
     private let target: UInt64
     private let weights, weightFirst, weightSecond: DeviceBuffer<Float>
     private let scales, scaleFirst, scaleSecond: DeviceBuffer<Float>
     private let rowScales: DeviceBuffer<Float>
     private let outliers: DeviceBuffer<UInt32>
-    private let order: DeviceBuffer<UInt16>
+    private let channels: DeviceBuffer<UInt16>
     private let host: (rowScales: [Float], outliers: [UInt32])
 
     /// Bytes on the card.
@@ -38,7 +39,8 @@ final class StudentMatrix {
         scaleSecond = try zeros(matrix.scales.count)
         rowScales = try pass.stream.upload(matrix.rowScales, for: "row scales")
         outliers = try pass.stream.upload(matrix.outliers, for: "outliers")
-        self.order = try pass.stream.upload(order.channels, for: "a channel order")
+        self.order = order
+        channels = try pass.stream.upload(order.channels, for: "a channel order")
         host = (matrix.rowScales, matrix.outliers)
         try launch(gradient: 0, rates: TuneRates(), adam: crumb_tune_adam(), pass)
     }
@@ -56,7 +58,7 @@ final class StudentMatrix {
             crumb_tune_step_args(
                 latents: weights.address, first: weightFirst.address, second: weightSecond.address,
                 scales: scales.address, scale_first: scaleFirst.address, scale_second: scaleSecond.address,
-                row_scales: rowScales.address, outliers: outliers.address, order: order.address, gradient: gradient,
+                row_scales: rowScales.address, outliers: outliers.address, order: channels.address, gradient: gradient,
                 weights: target, columns: UInt32(shape.k), positions: UInt32(shape.orderCount),
                 segment_channels: UInt32(shape.segmentChannels), four_bit_channels: UInt32(shape.fourBitChannels),
                 code_rate: rates.codes, scale_rate: rates.scales, adam: adam))

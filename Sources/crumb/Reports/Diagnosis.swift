@@ -121,7 +121,7 @@ struct Diagnosis {
                     return (false, "nothing was measured")
                 }
                 return (
-                    worst.error < GradientCheck.bound,
+                    results.allSatisfy { $0.error < GradientCheck.bound },
                     "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)"
                 )
             },
