@@ -26,7 +26,12 @@ struct CalibrationText {
     /// Windows of text held out for measuring.
     private static let heldOutWindows = 4
 
-    /// What the text will be like, known before it is read or written.
+    /// Tokens to calibrate on where nobody says how many, on a CPU and on a GPU. SmolLM2-135M at 2.85 bits on an H200, mean KL
+    /// on WikiText-2: 0.363 with 32,768, 0.347 with 131,072; 4.0 and 7.3 s.
+    private static let usualTokens = 32_768
+    private static let usualTokensOnCard = 131_072
+
+    /// What the text will be like, known before it is cut or written.
     struct Sizes {
         /// Tokens of a window; given text is cut into pieces within it.
         let window: Int
@@ -38,35 +43,51 @@ struct CalibrationText {
         /// For people.
         let description: String
 
-        init(_ options: QuantizationOptions, _ configuration: ModelConfiguration) {
-            let own = options.calibration == .ownText
+        /// - Parameter given: Tokens of the given text, of which some are left for measuring where nobody says how many
+        ///   to take; nil where the model writes it.
+        init(_ options: QuantizationOptions, _ configuration: ModelConfiguration, given: Int?, onCard: Bool) {
+            let own = given == nil
+            var tokens = options.calibrationTokens ?? CalibrationText.usualTokens
+            if options.calibrationTokens == nil, onCard, let given {
+                let held = CalibrationText.heldOutWindows * CalibrationText.windowContext
+                tokens = min(CalibrationText.usualTokensOnCard, max(tokens, given - held))
+            }
             window = min(
                 own ? CalibrationText.ownContext : CalibrationText.windowContext, configuration.maxPositionEmbeddings,
-                options.calibrationTokens)
+                tokens)
             context = own ? window : min(CalibrationText.pieceContext, window)
-            pieces = options.calibrationTokens / window * (window / context)
+            pieces = tokens / window * (window / context)
             // Half a window of each counts, so as many tokens are measured as with a given text.
             written = own ? CalibrationText.heldOutWindows * CalibrationText.windowContext / context : 0
             description = "\(pieces * context) tokens of \(options.calibration)"
         }
     }
 
-    /// Reads or writes the text that `options` ask for.
+    /// The tokens of the text that `options` ask for; nil where the model is to write it.
+    ///
+    /// - Throws: `FormatError` for a file that cannot be read, `PipelineError` for one that is no text.
+    static func given(_ options: QuantizationOptions, _ source: LoadedModel) throws -> [Int32]? {
+        switch options.calibration {
+        case .builtIn: builtIn(source)
+        case .file(let path): try tokens(of: path, source)
+        case .ownText: nil
+        }
+    }
+
+    /// Cuts a given text, or lets the model write one.
     ///
     /// - Parameter progress: Called with the share that is written, where the model writes.
-    /// - Throws: `PipelineError` for a text that is too short; `FormatError` for one that cannot be read.
+    /// - Throws: `PipelineError` for a text that is too short.
     init(
-        _ options: QuantizationOptions, sizes: Sizes, source: LoadedModel, progress: (Double) throws -> Void
+        _ options: QuantizationOptions, given: [Int32]?, sizes: Sizes, source: LoadedModel,
+        progress: (Double) throws -> Void
     ) throws {
         beginning = source.beginningToken
         heldOutContext = sizes.window
         digest = ""
-        switch options.calibration {
-        case .builtIn:
-            try take(Self.builtIn(source), sizes, options)
-        case .file(let path):
-            try take(Self.tokens(of: path, source), sizes, options)
-        case .ownText:
+        if let given {
+            try take(given, sizes, options)
+        } else {
             try write(sizes, seed: options.seed, source: source, progress: progress)
         }
         digest = SourceDigest.tokens(sequences.flatMap { $0 } + heldOut)

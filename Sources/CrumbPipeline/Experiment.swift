@@ -14,6 +14,8 @@ package enum Experiment: String, Sendable, CaseIterable {
     case outliers
     /// Which channels have 4 bits, under one budget.
     case channels
+    /// What the loss in the end has a say in.
+    case guidance
     /// How codes are found, at 2 bits, at half of the channels with 4, and at 4 bits.
     case methods
 
@@ -23,6 +25,7 @@ package enum Experiment: String, Sendable, CaseIterable {
         case .share: "accuracy against the share of 4-bit channels"
         case .outliers: "what outliers bring under one budget"
         case .channels: "which channels have 4 bits"
+        case .guidance: "what the loss in the end has a say in"
         case .methods: "how codes are found"
         }
     }
@@ -46,6 +49,10 @@ package enum Experiment: String, Sendable, CaseIterable {
         case .channels:
             ChannelPreference.allCases.map { preference in
                 Variant(name: preference.rawValue) { $0.preference = preference }
+            }
+        case .guidance:
+            LossGuidance.allCases.map { guidance in
+                Variant(name: guidance.rawValue) { $0.guidance = guidance }
             }
         case .methods:
             [0, 0.5, 1].flatMap { share in

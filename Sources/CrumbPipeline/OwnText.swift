@@ -7,25 +7,35 @@ import CrumbTokenizer
 /// Text that a model writes itself, at temperature 1: what it knows, in the proportions in which it says it (Liu et al.,
 /// LLM-QAT, section 3.1).
 ///
-/// Every other text begins as texts do, or with a random ordinary token where nothing is put before texts; the others, where
-/// the model has a chat template, with its opening of a user's turn, so that the model writes both sides of a
-/// conversation (Xu et al., Magpie, arXiv 2406.08464).
+/// Half of the texts go on from an excerpt of given text. Of the others, every second one begins as texts do, or with a random
+/// ordinary token where nothing is put before texts; the rest, where the model has a chat template, with its opening of a
+/// user's turn, so that the model writes both sides of a conversation (Xu et al., Magpie, arXiv 2406.08464).
+///
+/// SmolLM2-135M at 2.85 bits, half a million tokens and WikiText's first half, 600 steps, mean KL in nats on WikiText-2 and
+/// on Python code: no excerpts 0.271 and 0.334, excerpts 0.270 and 0.324; at temperature 1.4 for half of the texts 0.293
+/// and 0.365.
 struct OwnText {
     private let source: LoadedModel
     private let length: Int
     private let seed: UInt64
     private let chatOpening: [Int32]
+    private let given: [[Int32]]
 
     /// Sequences that are written side by side: as many as decode steps on a GPU take.
     private static let lanes = 64
     /// An opening that is longer leaves too little of a text.
     private static let longestOpening = 64
+    /// Tokens of an excerpt.
+    private static let excerptTokens = 32
 
-    /// - Parameter length: Tokens of a text.
-    init(source: LoadedModel, length: Int, seed: UInt64) {
+    /// - Parameters:
+    ///   - length: Tokens of a text.
+    ///   - given: Texts of as many tokens, to go on from parts of; may be none.
+    init(source: LoadedModel, length: Int, seed: UInt64, given: [[Int32]]) {
         self.source = source
         self.length = length
         self.seed = seed
+        self.given = given
         chatOpening = Self.chatOpening(source)
     }
 
@@ -68,18 +78,17 @@ struct OwnText {
         return texts
     }
 
-    var excerpts: [[Int32]] = []
     private func beginning(_ index: Int) -> [Int32] {
-        let n = Int(lab("CRUMB_LAB_EXCERPT", 0))
-        if n > 0, index % 4 < Int(lab("CRUMB_LAB_EXCERPT_SHARE", 2)), !excerpts.isEmpty {
-            var random = RandomSource(seed: seed, stream: 2 * index)
-            let text = excerpts[random.integer(below: excerpts.count)]
-            let start = 1 + random.integer(below: text.count - n - 1)
-            return [text[0]] + text[start..<start + n]
+        var random = RandomSource(seed: seed, stream: 2 * index)
+        if index % 4 < 2, !given.isEmpty {
+            let text = given[random.integer(below: given.count)]
+            // A text's first token is what texts begin with.
+            let start = 1 + random.integer(below: text.count - Self.excerptTokens)
+            let excerpt = text[start..<start + Self.excerptTokens]
+            return (source.beginningToken.map { [$0] } ?? []) + excerpt
         }
         guard index % 2 == 0 || chatOpening.isEmpty else { return chatOpening }
         let candidates = source.sequenceStarts.candidates
-        var random = RandomSource(seed: seed, stream: 2 * index)
         return [candidates[random.integer(below: candidates.count)]]
     }
 
@@ -97,7 +106,7 @@ struct OwnText {
             RunAheadSequence(
                 cache: pair.1, token: pair.0[pair.0.count - 1],
                 choice: TokenChoice(
-                    temperature: (first + lane) / 4 % 2 == 1 ? Double(lab("CRUMB_LAB_TEMPERATURE", 1)) : 1, random: RandomSource(seed: seed, stream: 2 * (first + lane) + 1).words))
+                    temperature: 1, random: RandomSource(seed: seed, stream: 2 * (first + lane) + 1).words))
         }
         guard let decoder = source.decoder as? any RunAheadDecoder, let loop = try decoder.runAhead(sequences) else {
             throw PipelineError("\(source.decoder.name) cannot write text by itself; a GPU is needed")

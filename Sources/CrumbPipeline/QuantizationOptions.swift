@@ -17,7 +17,10 @@ package struct QuantizationOptions: Sendable {
     /// Which channels have 4 bits.
     package var preference = ChannelPreference.sensitivity
     package var calibration = CalibrationSource.builtIn
-    package var calibrationTokens = 32_768
+    /// Tokens to calibrate on; nil for as many as are worth their time: on a GPU up to four times the CPU's.
+    package var calibrationTokens: Int?
+    /// What a backward pass of the source may say; on a GPU only.
+    package var guidance = LossGuidance.full
     package var seed: UInt64 = 0
     /// Where layers are quantized and the result is measured.
     package var device = DeviceChoice.automatic
@@ -61,15 +64,31 @@ package struct QuantizationOptions: Sendable {
             "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03125")
         try require(!outputPath.isEmpty, "the output folder has no name; give one with -o")
         try require(maxDivergence > 0, "--max-divergence is \(maxDivergence), but must be above 0")
-        try require(
-            (256...16_777_216).contains(calibrationTokens),
-            "--calibration-tokens is \(calibrationTokens), but at least 256 and at most 16777216 are of use")
+        if let calibrationTokens {
+            try require(
+                (256...16_777_216).contains(calibrationTokens),
+                "--calibration-tokens is \(calibrationTokens), but at least 256 and at most 16777216 are of use")
+        }
         for (name, value) in [("--head-bits", headBits), ("--embedding-bits", embeddingBits)] {
             guard let value else { continue }
             try require([4, 8, 16].contains(value), "\(name) is \(value), but 4, 8 and 16 are known")
         }
         try require((0...256).contains(threads), "--threads is \(threads), but 1 to 256 threads can run")
     }
+}
+
+/// What the loss in the end, as a backward pass of the source over the calibration text shows it, has a say in.
+package enum LossGuidance: String, Sendable, CaseIterable {
+    case none
+    /// Which matrices get the 4-bit channels.
+    case budget
+    /// What each token counts for in a matrix's statistics.
+    case tokens
+    /// Both.
+    case full
+
+    var spreadsBudget: Bool { self == .budget || self == .full }
+    var weighsTokens: Bool { self == .tokens || self == .full }
 }
 
 /// Where the calibration text comes from.

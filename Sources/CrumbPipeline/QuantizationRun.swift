@@ -14,7 +14,6 @@ import CrumbTune
 import Glibc
 package import Logging
 
-func lab(_ name: String, _ value: Float) -> Float { getenv(name).flatMap { Float(String(cString: $0)) } ?? value }
 /// Quantizes a model from a checkpoint to a finished folder.
 package struct QuantizationRun {
     private var options: QuantizationOptions
@@ -22,7 +21,7 @@ package struct QuantizationRun {
     private let progress: (QuantizationProgress) throws -> Void
     private let names = TensorNames()
     /// Raised whenever the same input would give other bytes, so that layers of different programs do not mix.
-    private static let revision = "2"
+    private static let revision = "3"
 
     /// - Parameter progress: Called after each matrix and each step of the rest; what it throws stops the run, which
     ///   can be resumed.
@@ -66,7 +65,8 @@ package struct QuantizationRun {
         var plan = try BudgetPlan(
             source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
             outliersPerTile: options.outliersPerTile)
-        let sizes = CalibrationText.Sizes(options, source.configuration)
+        let given = try CalibrationText.given(options, source)
+        let sizes = CalibrationText.Sizes(options, source.configuration, given: given?.count, onCard: card != nil)
         let memory = MemoryPlan(
             source.configuration, plan: plan, sourceBytes: sourceBytes(source.checkpoint), text: sizes,
             threads: source.pool.threadCount)
@@ -78,13 +78,12 @@ package struct QuantizationRun {
                 "calibration: \(sizes.description)", "memory:",
             ] + memory.lines)
         try memory.check(limit: options.maxMemoryBytes)
-        let text = try CalibrationText(options, sizes: sizes, source: source) { share in
+        let text = try CalibrationText(options, given: given, sizes: sizes, source: source) { share in
             try progress(QuantizationProgress(stage: "writing calibration text", fraction: share * textShare))
         }
 
-        var survey: LossSurvey?
-        if let card { survey = try ask(source, text: text, card: card) }
-        if lab("CRUMB_LAB_BUDGET", 1) > 0, let survey {
+        let survey = try card.flatMap { try ask(source, text: text, card: $0) }
+        if options.guidance.spreadsBudget, let survey {
             plan = try BudgetPlan(
                 source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
                 outliersPerTile: options.outliersPerTile, channelCosts: survey.channelCosts)
@@ -98,7 +97,9 @@ package struct QuantizationRun {
             resume: options.resume,
             layers: source.configuration.numHiddenLayers)
         let resumed = work.doneLayers
-        let reports = try quantizeLayers(source, text: text, plan: plan, survey: lab("CRUMB_LAB_TOKENS", 1) > 0 ? survey : nil, work: work, blas: blas, card: card)
+        let reports = try quantizeLayers(
+            source, text: text, plan: plan, survey: options.guidance.weighsTokens ? survey : nil, work: work,
+            blas: blas, card: card)
         try progress(QuantizationProgress(stage: "writing", fraction: layersShare))
         let writer = FolderWriter(options: options, source: source, plan: plan, work: work, names: names)
         var summary = QuantizationSummary(
@@ -122,17 +123,19 @@ package struct QuantizationRun {
 
     /// What errors cost in the end, where a GPU can tell.
     private func ask(_ source: LoadedModel, text: CalibrationText, card: Card) throws -> LossSurvey? {
-        guard let blas = card.blas else { return nil }
+        guard options.guidance != .none, let blas = card.blas else { return nil }
         return try LossSurvey(
             source.forward.weights, source.configuration, sequences: text.sequences, library: card.library, blas: blas,
             pool: source.pool
         ) { share in
-            try progress(QuantizationProgress(stage: "asking what errors cost", fraction: textShare))
+            try progress(
+                QuantizationProgress(stage: "asking what errors cost", fraction: textShare + share * surveyShare))
         }
     }
 
     /// How much of the whole is thought to be done when the text is there, and when the layers are, for the progress bar.
     private var textShare: Double { options.calibration == .ownText ? 0.4 : 0 }
+    private let surveyShare = 0.05
     private let layersShare = 0.92
 
     private func quantizeLayers(
@@ -200,7 +203,8 @@ package struct QuantizationRun {
     private func report(_ share: Double, _ layer: Int, of layers: Int) throws {
         try progress(
             QuantizationProgress(
-                stage: "layer \(layer + 1) of \(layers)", fraction: textShare + share * (layersShare - textShare)))
+                stage: "layer \(layer + 1) of \(layers)",
+                fraction: textShare + surveyShare + share * (layersShare - textShare - surveyShare)))
     }
 
     /// Everything that the bytes of the result depend on.
@@ -216,6 +220,7 @@ package struct QuantizationRun {
         object["four_bit_share"] = options.fourBitShare.map { JSONValue($0) } ?? .null
         object["outliers_per_tile"] = JSONValue(options.outliersPerTile)
         object["method"] = .string(options.method.rawValue)
+        object["guidance"] = .string(options.guidance.rawValue)
         object["channels"] = .string(options.preference.rawValue)
         object["text"] = .string(text.digest)
         return object

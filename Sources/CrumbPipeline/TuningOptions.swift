@@ -11,7 +11,9 @@ package struct TuningOptions: Sendable {
     /// Texts to tune on; empty for the one that is part of the program.
     package var textPaths: [String] = []
     /// Tokens that the source model writes itself, to be tuned on as well.
-    package var ownTokens = 1_048_576
+    package var ownTokens = 2_097_152
+    /// A file that they are kept in for other runs.
+    package var ownTextPath: String?
     /// Tokens of a text.
     package var context = 512
     /// Number of the GPU.

@@ -53,8 +53,15 @@ struct TuningText {
     ) throws {
         let count = options.ownTokens / options.context
         guard count > 0 else { return }
-        var own = OwnText(source: source, length: options.context, seed: options.tuning.seed)
-        own.excerpts = texts
-        texts += try own.write(count, progress: progress)
+        let file = try options.ownTextPath.map { try OwnTextFile($0, options, given: texts) }
+        if let written = try file?.read(count) {
+            texts += written
+            return
+        }
+        let written = try OwnText(
+            source: source, length: options.context, seed: options.tuning.seed, given: texts
+        ).write(count, progress: progress)
+        try file?.write(written)
+        texts += written
     }
 }

@@ -2,7 +2,6 @@ import CrumbABI
 package import CrumbCUDA
 package import CrumbModel
 package import CrumbThreads
-import Glibc
 
 /// What errors of each matrix cost the model's loss in the end, as one backward pass of the source over the calibration text
 /// tells (GuidedQuant, arXiv 2505.07004).
@@ -55,16 +54,18 @@ package struct LossSurvey: Sendable {
 }
 
 extension LossSurvey {
-    /// What each token counts for in the statistics of an input: 1 on average.
+    /// What each token counts for in the statistics of an input: |g| of all the input's outputs, 1 on average.
+    ///
+    /// |g| and not |g|^2, which lets a few tokens say everything. SmolLM2-135M at 2.85 bits, 32,768 tokens, mean KL in nats
+    /// on WikiText-2: tokens divided by their size^0.7 0.424, weights |g|^2 0.444, |g| 0.397; |g| and size^0.7 0.408.
     func tokenWeights(_ role: InputRole, layer: Int) -> [Float] {
         var sums = [Float](repeating: 0, count: tokens[layer][role.projections[0]]?.count ?? 0)
         for projection in role.projections {
             for (index, square) in (tokens[layer][projection] ?? []).enumerated() { sums[index] += square }
         }
-        let gamma = lab("CRUMB_LAB_GAMMA", 1)
-        if gamma != 1 { for i in sums.indices { sums[i] = powf(sums[i], gamma) } }
-        let mean = sums.reduce(0) { $0 + Double($1) } / Double(max(sums.count, 1))
-        return mean > 0 ? sums.map { Float(Double($0) / mean) } : sums.map { _ in 1 }
+        let sizes = sums.map { Double($0.squareRoot()) }
+        let mean = sizes.reduce(0, +) / Double(max(sizes.count, 1))
+        return sizes.map { mean > 0 ? Float($0 / mean) : 1 }
     }
 }
 

@@ -38,7 +38,9 @@ struct TuneWorkspace {
     let byteCount: Int
 
     /// Where block `index`'s input lies, fp32 [M][hidden].
-    func stream(_ index: Int, _ sizes: TuneSizes) -> UInt64 { streams + UInt64(index * 4 * sizes.tokens * sizes.hidden) }
+    func stream(_ index: Int, _ sizes: TuneSizes) -> UInt64 {
+        streams + UInt64(index * 4 * sizes.tokens * sizes.hidden)
+    }
 
     /// - Parameters:
     ///   - base: Where its memory begins; 0 where only `byteCount` is asked for.

@@ -1,9 +1,6 @@
 import CrumbABI
 import CrumbCUDA
 import CrumbQuant
-import Glibc
-
-func lab(_ name: String, _ value: Float) -> Float { getenv(name).flatMap { Float(String(cString: $0)) } ?? value }
 
 /// The second moments of a matrix's input on the card; see `InputStatistics`, whose numbers these are.
 final class CardStatistics {
@@ -13,9 +10,6 @@ final class CardStatistics {
     private let hessian: DeviceBuffer<Float>
     var address: UInt64 { hessian.address }
     private let queue: QuantizeQueue
-
-    /// As `InputStatistics.compression`, for tokens that have weights.
-    private static let compression = lab("CRUMB_LAB_COMPRESSION", 0)
 
     init(channels: Int, _ queue: QuantizeQueue) throws(CUDAError) {
         self.channels = channels
@@ -28,14 +22,14 @@ final class CardStatistics {
     /// Adds the inputs of `count` tokens, fp32 [count][K].
     ///
     /// - Parameters:
-    ///   - weights: What each counts for, fp32 [count]; 0 where their size says it.
+    ///   - weights: What each counts for, fp32 [count]; 0 where its size says that.
     ///   - scratch: Room for as many numbers as the inputs have.
     func add(_ inputs: UInt64, weights: UInt64, count: Int, scratch: UInt64) throws(CUDAError) {
         try queue.launch(
             queue.kernels.compress, blocks: count,
             crumb_quantize_compress_args(
                 input: inputs, weights: weights, scaled: scratch, columns: UInt32(channels),
-                compression: weights == 0 ? InputStatistics.compression : Self.compression))
+                compression: weights == 0 ? InputStatistics.compression : 0))
         try queue.multiply(
             QuantizeQueue.matrix(scratch, channels, transposed: true), QuantizeQueue.matrix(scratch, channels),
             into: QuantizeQueue.matrix(hessian.address, channels), m: channels, n: channels, k: count, beta: 1)

@@ -6,9 +6,10 @@ import Glibc
 
 /// What tuning can be asked for.
 package struct TuneOptions: Sendable {
-    package var steps = 500
-    /// Texts of a step.
-    package var texts = 16
+    package var steps = 1000
+    /// Texts of a step. SmolLM2-135M, 2.5 million tokens in all, mean KL in nats on WikiText-2: 16 a step 0.327, 8 a step
+    /// 0.315, on an H200 in the same time.
+    package var texts = 8
     /// Of the steps after the first ones; they fall to a twentieth along a cosine.
     package var rates = TuneRates(codes: 2e-3, scales: 1e-3, vectors: 1e-4)
     /// Steps over which the rates rise.

@@ -3,6 +3,7 @@ import CrumbPipeline
 import CrumbQuant
 
 extension QuantizationMethod: ExpressibleByArgument {}
+extension LossGuidance: ExpressibleByArgument {}
 
 /// Storage of the embedding or the output head.
 enum OuterBits: String, ExpressibleByArgument, CaseIterable {
@@ -72,8 +73,19 @@ struct MethodArguments: ParsableArguments {
         return calibration == "self" ? .ownText : .file(calibration)
     }
 
-    @Option(help: ArgumentHelp("Tokens to calibrate on; more is better and slower.", valueName: "n"))
-    var calibrationTokens = 32_768
+    @Option(
+        help: ArgumentHelp(
+            "Tokens to calibrate on; more is better and slower. (default: 32768, on a GPU 131072 where the text has them)",
+            valueName: "n"))
+    var calibrationTokens: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            What the model's loss in the end, by a backward pass of the source, has a say in, on a GPU. budget: which \
+            matrices get 4 bits. tokens: what a token counts for. full: both.
+            """, valueName: "what"))
+    var guidance = LossGuidance.full
 
     @Option(help: ArgumentHelp("Start of the random numbers; the same seed gives the same bytes.", valueName: "n"))
     var seed: UInt64 = 0

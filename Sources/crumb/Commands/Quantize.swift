@@ -80,6 +80,7 @@ struct Quantize: Verb {
         options.method = method.method
         options.calibration = method.calibrationSource
         options.calibrationTokens = method.calibrationTokens
+        options.guidance = method.guidance
         options.seed = method.seed
         options.measures = method.measure
         options.maxDivergence = method.maxDivergence

@@ -64,6 +64,7 @@ struct Tune: Verb {
         var options = TuningOptions(modelPath: model, sourcePath: source, outputPath: target.folder)
         options.textPaths = text.text
         options.ownTokens = text.ownTokens
+        options.ownTextPath = text.ownText
         options.context = text.context
         options.measures = text.measure
         options.card = place.device.index
@@ -86,7 +87,13 @@ struct TuneTextArguments: ParsableArguments {
     var text: [String] = []
 
     @Option(help: ArgumentHelp("Tokens that the source writes itself, to be tuned on as well.", valueName: "n"))
-    var ownTokens = 1_048_576
+    var ownTokens = 2_097_152
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep those tokens in a file, and take them from there when it is there: for other budgets of the same source.",
+            valueName: "file"))
+    var ownText: String?
 
     @Option(help: ArgumentHelp("Tokens of a piece of text.", valueName: "n"))
     var context = 512
@@ -98,10 +105,10 @@ struct TuneTextArguments: ParsableArguments {
 /// How far the numbers go.
 struct TuneMethodArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Steps; more is better and slower.", valueName: "n"))
-    var steps = 500
+    var steps = 1000
 
     @Option(help: ArgumentHelp("Pieces of text that a step looks at.", valueName: "n"))
-    var textsPerStep = 16
+    var textsPerStep = 8
 
     @Option(help: ArgumentHelp("How far a weight goes in a step, in units of its scale.", valueName: "x"))
     var codeRate: Float = 2e-3

@@ -69,7 +69,8 @@ struct QuantizationReport {
             fact("--four-bit-share", options.fourBitShare.map { "\($0)" } ?? "as --bits allows"),
             fact("--outliers", "\(options.outlierShare)"), fact("--method", options.method.rawValue),
             fact("--calibration", "\(options.calibration)"),
-            fact("--calibration-tokens", "\(options.calibrationTokens)"), fact("--seed", "\(options.seed)"),
+            fact("--calibration-tokens", options.calibrationTokens.map { "\($0)" } ?? "as many as are of use"),
+            fact("--guidance", options.guidance.rawValue), fact("--seed", "\(options.seed)"),
         ]
     }
 
