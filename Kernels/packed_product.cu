@@ -7,6 +7,7 @@
 // Bytes: the records, once. The first records are requested before the previous kernel is waited for.
 #include "include/packed_copies.cuh"
 #include "include/packed_finish.cuh"
+#include "include/packed_one.cuh"
 #include "include/packed_worker.cuh"
 
 template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &args) {
@@ -22,20 +23,31 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         if (warp == 0) head->requested = 0;
         barriers_made();
     }
+    if (tokens == 1 && threadIdx.x < sizeof packed_head::zeros / 4) {
+        reinterpret_cast<uint32_t *>(packed_shared_head()->zeros)[threadIdx.x] = 0;
+    }
     __syncthreads();
     if (warp > args.warps) return packed_copy_warp(args);
     const packed_block block(args.product);
-    if (warp == args.warps) packed_fetch_ahead(args.product, block);
-    wait_for_previous();
-    release_next();
-    if (tokens == 1) packed_stage(args);
     if (warp == args.warps) {
+        packed_fetch_ahead(args.product, block);
+        wait_for_previous();
+        release_next();
         packed_norm<tokens>(args, packed_shared_head()->factors);
         packed_fetch_stream<tokens>(args, block);
+    } else if constexpr (tokens == 1) {
+        packed_one one(args);
+        one.clear(packed_slots(args.product, block));
+        wait_for_previous();
+        release_next();
+        one.make_digits();
+        barrier_of_warps(1, args.warps);
+        one.multiply(block);
     } else {
+        wait_for_previous();
+        release_next();
         packed_worker<tokens>(args).multiply(block);
     }
-    packed_sync(args);
     packed_finish<tokens>(args, block);
 }
 

@@ -37,8 +37,8 @@ struct packed_copies {
     CRUMB_INLINE void copy(const crumb_packed_part &part, uint32_t segment, uint32_t tile) {
         packed_head *head = packed_shared_head();
         const crumb_packed_shape &shape = part.shape;
-        const uint32_t bytes = (shape.record_bytes + 127) / 128 * 128;
-        const uint32_t left_out = offset + bytes > args.ring_bytes ? args.ring_bytes - offset : 0;
+        const uint32_t bytes = packed_ring_bytes(shape);
+        uint32_t left_out = offset + bytes > args.ring_bytes ? args.ring_bytes - offset : 0;
         while (used + left_out + bytes > args.ring_bytes || count - released == CRUMB_PACKED_IN_FLIGHT) {
             // No warp needs records before this one.
             const uint32_t lane = threadIdx.x % 32;
@@ -48,6 +48,8 @@ struct packed_copies {
                 used -= __shfl_sync(~0u, size, released % CRUMB_PACKED_IN_FLIGHT);
                 while (oldest < 2 * released + 2) arrived();
             }
+            // The ring may be too short for this record behind a shorter one.
+            if (used == 0) offset = 0, left_out = 0;
         }
         // Also where it stood at the very end, with nothing to leave out.
         if (offset + bytes > args.ring_bytes) offset = 0;

@@ -9,7 +9,7 @@ template <int tokens>
 CRUMB_INLINE void packed_norm(const crumb_packed_args &args, float *factors) {
     const crumb_packed_product &product = args.product;
     float sums[tokens] = {};
-#pragma unroll 2
+#pragma unroll 5
     for (uint32_t i = threadIdx.x % 32; product.squares && i < product.square_count; i += 32) {
 #pragma unroll
         for (int token = 0; token < tokens; token++) {
@@ -31,9 +31,13 @@ template <int tokens>
 CRUMB_INLINE float packed_sum(const crumb_packed_args &args, uint32_t slot, uint32_t token, uint32_t row) {
     const float *from = reinterpret_cast<const float *>(packed_memory + args.sums_offset)
         + (slot * args.warps * tokens + token) * CRUMB_TILE_ROWS + row;
+    constexpr uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1 : tokens == 2 ? CRUMB_PACKED_WARPS_M2 : CRUMB_PACKED_WARPS_M4;
     float sum = 0;
-#pragma unroll 6
-    for (uint32_t warp = 0; warp < args.warps; warp++) sum += from[warp * tokens * CRUMB_TILE_ROWS];
+    // All at once: a load takes 30 cycles.
+#pragma unroll
+    for (uint32_t warp = 0; warp < most; warp++) {
+        if (warp < args.warps) sum += from[warp * tokens * CRUMB_TILE_ROWS];
+    }
     return sum * packed_shared_head()->factors[token];
 }
 
@@ -72,20 +76,28 @@ CRUMB_INLINE void packed_fetch_stream(const crumb_packed_args &args, const packe
     }
 }
 
-// What becomes of the rows of all slots, a warp for each tile: lane = row.
+// What becomes of the rows of all slots, a warp for each unit: lane = row.
 template <int tokens>
 CRUMB_INLINE void packed_finish(const crumb_packed_args &args, const packed_block &block) {
     const crumb_packed_product &product = args.product;
     packed_head *head = packed_shared_head();
     // The warp of the norm is the first.
     const uint32_t warp = threadIdx.x / 32 == args.warps ? 0 : threadIdx.x / 32 + 1, lane = threadIdx.x % 32;
+    const uint32_t warps = max(min(block.end - block.begin, args.warps + 1), 1u);
+    if (warp >= warps) {
+        barrier_of_warps_arrive(2, args.warps + 1);
+        return;
+    }
+    barrier_of_warps(2, args.warps + 1);
     float squares[tokens] = {};
 #pragma unroll 1
     for (uint32_t index = 0; index < (product.kind == CRUMB_PACKED_SILU ? 1 : product.part_count); index++) {
         const crumb_packed_part &part = product.parts[index];
         const packed_range range(product, block, index);
 #pragma unroll 1
-        for (uint32_t tile = warp; tile < range.tiles; tile += args.warps + 1) {
+        for (uint32_t unit = warp; unit < range.slot + range.tiles; unit += warps) {
+            if (unit < range.slot) continue;
+            const uint32_t tile = unit - range.slot;
             const uint32_t row = (range.first + tile) * CRUMB_TILE_ROWS + lane, slot = range.slot + tile;
             if (row >= part.shape.rows) continue;
             const uint32_t ahead = row - block.begin * CRUMB_TILE_ROWS;
@@ -114,10 +126,11 @@ CRUMB_INLINE void packed_finish(const crumb_packed_args &args, const packed_bloc
         float sum = warp_reduce(squares[token], Sum());
         if (lane == 0) head->squares[warp][token] = sum;
     }
-    packed_sync(args);
+    if (warps > 1) barrier_of_warps(2, warps);
+    __syncwarp();
     if (warp == 0 && lane < args.tokens) {
         float sum = 0;
-        for (uint32_t i = 0; i <= args.warps; i++) sum += head->squares[i][lane];
+        for (uint32_t i = 0; i < warps; i++) sum += head->squares[i][lane];
         __stcg(product.next_squares + blockIdx.x * args.tokens + lane, sum);
     }
 }

@@ -11,6 +11,7 @@ struct packed_head {
     // A record's 4-bit codes, scales and outliers are there; its 2-bit codes are.
     uint64_t full4[CRUMB_PACKED_IN_FLIGHT], full2[CRUMB_PACKED_IN_FLIGHT];
     uint32_t offset[CRUMB_PACKED_IN_FLIGHT]; // in the ring
+    alignas(16) uint8_t zeros[160];          // digits of columns that an item's tile does not count for
     uint32_t progress[32];                   // of each warp: the first record that it still needs
     uint32_t requested;                      // records whose copies have been asked for
     float factors[4];                        // of each token: the norm's
@@ -27,5 +28,3 @@ extern __shared__ __align__(1024) uint8_t packed_memory[];
 
 CRUMB_INLINE packed_head *packed_shared_head() { return reinterpret_cast<packed_head *>(packed_memory); }
 
-// Waits for all warps of the block but the one that copies.
-CRUMB_INLINE void packed_sync(const crumb_packed_args &args) { barrier_of_warps(2, args.warps + 1); }

@@ -1,4 +1,4 @@
-// The warps that multiply.
+// The warps that multiply, with two tokens or more.
 #pragma once
 
 #include "packed_codes.cuh"
@@ -13,17 +13,7 @@ CRUMB_INLINE void packed_multiply(
     packed_gather<tokens>(y, input.in.factor, record + place.row_scales, sums);
 }
 
-// Brings one token's input into shared memory, by all warps but the one that copies. One load of all of it: a load takes
-// 2000 cycles while the records come in.
-CRUMB_INLINE void packed_stage(const crumb_packed_args &args) {
-    const uint4 *from = reinterpret_cast<const uint4 *>(args.product.input);
-    uint4 *to = reinterpret_cast<uint4 *>(packed_memory + args.input_offset);
-#pragma unroll 4
-    for (uint32_t i = threadIdx.x; i < args.product.positions / 8; i += 32 * (args.warps + 1)) to[i] = __ldcg(from + i);
-    packed_sync(args);
-}
-
-// A warp that multiplies.
+// A warp that multiplies, with two tokens or more.
 template <int tokens> struct packed_worker {
     const crumb_packed_args &args;
     packed_fragments<tokens> fragments;
@@ -31,18 +21,12 @@ template <int tokens> struct packed_worker {
     uint32_t run;       // the warp's next run of outliers, counted from the group's first
     uint32_t loaded;    // the item whose activations the fragments are
     float *sums;        // of slot 0: [slot][warp][tokens][32]
-    uint8_t *scratch;
 
     CRUMB_INLINE explicit packed_worker(const crumb_packed_args &args) : args(args) {
         const uint32_t warp = threadIdx.x / 32;
         sums = reinterpret_cast<float *>(packed_memory + args.sums_offset) + warp * tokens * CRUMB_TILE_ROWS;
-        scratch = packed_memory + CRUMB_PACKED_HEAD_BYTES + warp * CRUMB_PACKED_DIGIT_BYTES;
     }
 
-    // With one token.
-    CRUMB_INLINE const uint16_t *input() const {
-        return reinterpret_cast<const uint16_t *>(packed_memory + args.input_offset);
-    }
     CRUMB_INLINE uint32_t slot_floats() const { return args.warps * tokens * CRUMB_TILE_ROWS; }
 
     // Waits for a record's scales, outliers and 4-bit codes.
@@ -74,9 +58,7 @@ template <int tokens> struct packed_worker {
 #pragma unroll
         for (int token = 0; token < tokens; token++) {
             x[token] = 0;
-            if (tokens == 1) {
-                x[token] = input()[outlier.channel];
-            } else if (outlier.bits != 0 && static_cast<uint32_t>(token) < args.tokens) {
+            if (outlier.bits != 0 && static_cast<uint32_t>(token) < args.tokens) {
                 x[token] = __ldcg(product.input + static_cast<size_t>(token) * product.positions + outlier.channel);
             }
         }
@@ -95,19 +77,11 @@ template <int tokens> struct packed_worker {
         loaded = key;
         packed_input<2, tokens> two{fragments};
         packed_input<4, tokens> four{fragments};
-        if constexpr (tokens == 1) {
-            if (place.four) {
-                four.load(input() + place.position, place.tiles, scratch);
-            } else {
-                two.load(input() + place.position, place.tiles, scratch);
-            }
+        const uint16_t *from = product.input + place.position;
+        if (place.four) {
+            four.load(from, product.positions, place.tiles, args.tokens);
         } else {
-            const uint16_t *from = product.input + place.position;
-            if (place.four) {
-                four.load(from, product.positions, place.tiles, args.tokens);
-            } else {
-                two.load(from, product.positions, place.tiles, args.tokens);
-            }
+            two.load(from, product.positions, place.tiles, args.tokens);
         }
     }
 

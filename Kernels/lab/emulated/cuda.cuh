@@ -185,6 +185,12 @@ template <class Value> inline Value __shfl_up_sync(unsigned, Value value, int by
     int lane = threadIdx.x % 32;
     return all[lane >= by ? lane - by : lane];
 }
+template <class Value> inline Value __shfl_down_sync(unsigned, Value value, int by) {
+    Value all[32];
+    emulated_meet(value, all);
+    int lane = threadIdx.x % 32;
+    return all[lane + by < 32 ? lane + by : lane];
+}
 template <class Value> inline Value __ldcg(const Value *from) { return *from; }
 template <class Value> inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> inline Value __ldg(const Value *from) { return *from; }
@@ -201,6 +207,10 @@ inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     uint32_t out = 0;
     for (int i = 0; i < 4; i++) out |= (uint32_t)(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
     return out;
+}
+inline int __dp4a(int a, int b, int c) {
+    for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
+    return c;
 }
 template <class To, class From> inline To emulated_bits(From from) {
     To to;

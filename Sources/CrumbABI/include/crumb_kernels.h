@@ -70,7 +70,8 @@ enum {
     CRUMB_PACKED_SHORT_RECORD = 16384, // bytes of a record that is copied in one piece
     CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
     CRUMB_PACKED_HEAD_BYTES = 7680,
-    CRUMB_PACKED_DIGIT_BYTES = 512, // of each warp that multiplies, for the digits of an item with one token
+    CRUMB_PACKED_DIGIT_BYTES = 576, // of an item's digits, with one token
+    CRUMB_PACKED_RUN = 128,         // outliers that a warp adds at a time, with one token
     // packed_matmul_mM: channels of a chunk of codes; bytes of a row tile's codes of one in shared memory, and with its
     // scales.
     CRUMB_MATMUL_CHANNELS = 128,
@@ -267,6 +268,9 @@ typedef struct {
     uint32_t first_warp;
     uint32_t record_entries;
     uint32_t first_unit;
+    // With one token: the first item among those whose digits a block makes; runs of outliers of a record.
+    uint32_t first_item;
+    uint32_t record_runs;
     uint32_t reserved;
     CRUMB_DEVICE(const uint8_t) records; // [segments][row tiles][record_bytes]
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
@@ -312,14 +316,17 @@ typedef struct {
     crumb_packed_product product;
     uint32_t tokens; // M
     float epsilon;
-    // Warps that multiply; places in shared memory of the input (with one token), of the warps' sums and of the
-    // records' ring, and its bytes; bytes of a block's copies under way at most. crumb_packed_plan() fills these in.
+    // Warps that multiply; places in shared memory of the digits of all items and of the input (with one token), of the
+    // warps' sums and of the records' ring, and its bytes; bytes of a block's copies under way at most; whether places
+    // of the ring are used more than once. crumb_packed_plan() fills these in.
     uint32_t warps;
+    uint32_t digits_offset;
     uint32_t input_offset;
     uint32_t sums_offset;
     uint32_t ring_offset;
     uint32_t ring_bytes;
     uint32_t window;
+    uint32_t laps;
 } crumb_packed_args;
 
 // How a part (for SiLU both together) of a packed_matmul is cut.
@@ -391,7 +398,7 @@ static inline uint64_t crumb_packed_plan(
     const uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1
         : tokens == 2                 ? CRUMB_PACKED_WARPS_M2
                                       : CRUMB_PACKED_WARPS_M4;
-    uint32_t units = 0, items = 0, all_items = 0, positions = 0;
+    uint32_t units = 0, items = 0, all_items = 0, positions = 0, inputs = 0;
     uint64_t record = 0, records = 0;
     for (uint32_t p = 0; p < product->part_count; p++) {
         crumb_packed_part *part = product->parts + p;
@@ -402,6 +409,18 @@ static inline uint64_t crumb_packed_plan(
         part->record_items = part->items4 + (two_bit_channels + item - 1) / item;
         part->record_entries = two_bit_channels / CRUMB_TILE2_CHANNELS * s->outliers_per_tile;
         part->first_unit = paired ? 0 : units;
+        const uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * s->outliers_per_tile, run = CRUMB_PACKED_RUN;
+        const uint32_t pools = two_bit_channels / CRUMB_OUTLIER_CHANNELS;
+        part->record_runs = pools * ((pool + run - 1) / run) + (part->record_entries - pools * pool + run - 1) / run;
+        // Parts that are cut alike share their digits.
+        part->first_item = inputs;
+        for (uint32_t q = 0; q < p; q++) {
+            const crumb_packed_shape *other = &product->parts[q].shape;
+            if (other->segments == s->segments && other->four_bit_channels == s->four_bit_channels) {
+                part->first_item = product->parts[q].first_item;
+            }
+        }
+        if (part->first_item == inputs) inputs += part->record_items * s->segments;
         if (p == 0 || !paired) units += s->row_tiles;
         uint32_t own = part->record_items * s->segments;
         // Where there are warps enough, gate and up have warps of their own; else each warp takes the same items of
@@ -420,7 +439,8 @@ static inline uint64_t crumb_packed_plan(
     product->long_blocks = units % blocks;
     args->warps = items < most ? items : most;
     args->window = CRUMB_PACKED_WINDOW;
-    args->input_offset = CRUMB_PACKED_HEAD_BYTES + (tokens == 1 ? args->warps * CRUMB_PACKED_DIGIT_BYTES : 0);
+    args->digits_offset = CRUMB_PACKED_HEAD_BYTES;
+    args->input_offset = (CRUMB_PACKED_HEAD_BYTES + (tokens == 1 ? inputs * CRUMB_PACKED_DIGIT_BYTES : 0) + 127) / 128 * 128;
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
     args->sums_offset = (uint32_t)sums;
@@ -434,6 +454,7 @@ static inline uint64_t crumb_packed_plan(
     // A record may have to leave out the end of the ring.
     const uint64_t together = bytes == records * tiles * record ? tiles * record : (tiles + 1) * record;
     product->resident = tiles <= CRUMB_PACKED_IN_FLIGHT && together <= bytes;
+    args->laps = bytes < records * tiles * record || records * tiles > CRUMB_PACKED_IN_FLIGHT;
     return ring + bytes;
 }
 
@@ -532,11 +553,11 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_matvec_args) == 136, "crumb_matvec_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_argmax_args) == 72, "crumb_argmax_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_sample_args) == 88, "crumb_sample_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 96, "crumb_packed_part");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 392, "crumb_packed_product");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 424, "crumb_packed_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 104, "crumb_packed_part");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 416, "crumb_packed_product");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 456, "crumb_packed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 576, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 600, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif
