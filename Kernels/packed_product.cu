@@ -40,8 +40,6 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         one.clear(packed_slots(args.product, block));
         wait_for_previous();
         release_next();
-        one.make_digits();
-        barrier_of_warps(1, args.warps);
         one.multiply(block);
     } else {
         wait_for_previous();

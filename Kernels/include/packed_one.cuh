@@ -1,28 +1,18 @@
-// The warps that multiply, with one token.
-//
-// Items of all records of a block are taken in turns, and so are runs of outliers; each warp takes its own in the order of
-// the records. Any warp may take any item, since the digits of all items lie in shared memory.
+// The warps that multiply, with one token. Any warp may take any item, since the digits of all items lie in shared memory.
 #pragma once
 
 #include "packed_item.cuh"
+#include "packed_jobs.cuh"
 #include "packed_outliers.cuh"
 
 struct packed_one {
     const crumb_packed_args &args;
     packed_digits digits;
-    uint32_t item, run;     // this warp's next ones, counted from the first of a record
-    uint32_t count = 0;     // records of the parts before
-    uint32_t place = 0;     // in the ring: of the first record of a part, where records keep their places
-    uint32_t loaded = ~0u;  // the item whose digits are in registers
-    uint32_t slot = 0;      // the row tile that `sum` belongs to
-    float sum = 0;          // of row g + 8 t
+    uint32_t loaded = ~0u; // the item whose digits are in registers
+    uint32_t slot = 0;     // the row tile that `sum` belongs to
+    float sum = 0;         // of row g + 8 t
 
-    CRUMB_INLINE explicit packed_one(const crumb_packed_args &args) : args(args) {
-        const uint32_t warp = threadIdx.x / 32;
-        item = warp;
-        // The last warps have the fewest items.
-        run = args.warps - 1 - warp;
-    }
+    CRUMB_INLINE explicit packed_one(const crumb_packed_args &args) : args(args) {}
 
     CRUMB_INLINE uint16_t *input() const { return reinterpret_cast<uint16_t *>(packed_memory + args.input_offset); }
     CRUMB_INLINE uint8_t *digits_of(uint32_t item) const {
@@ -38,65 +28,50 @@ struct packed_one {
         for (uint32_t i = 0; i < slots; i++) sums_of(i)[threadIdx.x % 32] = 0;
     }
 
-    // Calls `use(place, number)` for this warp's share of the items of the input.
-    template <class Use> CRUMB_INLINE void each_item(Use use) const {
-        const crumb_packed_product &product = args.product;
-        uint32_t item = threadIdx.x / 32, first = 0;
+    // Asks for the input, all of it by all warps that multiply: a load takes 2000 cycles while the records come in.
+    CRUMB_INLINE void fetch_input() const {
+        const uint32_t to = shared_address(input());
+        const uint16_t *from = args.product.input;
 #pragma unroll 1
-        for (uint32_t index = 0; index < product.part_count; index++) {
-            const crumb_packed_part &part = product.parts[index];
-            // Parts that are cut alike have the same items.
-            if (part.first_item != first) continue;
-            const uint32_t segments = part.shape.segments, items = part.record_items;
-            uint32_t segment = 0;
+        for (uint32_t i = 8 * threadIdx.x; i < args.product.positions; i += 256 * args.warps) {
+            copy_async(to + 2 * i, from + i, true);
+        }
+        copies_end_group();
+    }
+
+    // Makes the digits of all items, each by one warp.
+    CRUMB_INLINE void make_digits(const packed_input_item &mine) const {
+        const uint32_t all = mine.position / CRUMB_CHANNEL_ALIGNMENT << 8 | mine.tiles << 1 | mine.four;
+        uint32_t number = threadIdx.x / 32;
 #pragma unroll 1
-            for (;; item += args.warps) {
-                while (item >= items && segment < segments) item -= items, segment++;
-                if (segment >= segments) break;
-                use(packed_place(part, segment, item), first + segment * items + item);
+        for (int k = 0;; k++, number += args.warps) {
+            const uint32_t item = __shfl_sync(~0u, all, k), tiles = item >> 1 & 127;
+            if (tiles == 0) break;
+            const uint16_t *from = input() + (item >> 8) * CRUMB_CHANNEL_ALIGNMENT;
+            if (item & 1) {
+                packed_make_digits<4>(from, tiles, digits_of(number));
+            } else {
+                packed_make_digits<2>(from, tiles, digits_of(number));
             }
-            first += segments * items;
         }
     }
 
-    // Makes the digits of all items, by all warps that multiply. One load of all of a warp's input: a load takes 2000
-    // cycles while the records come in.
-    CRUMB_INLINE void make_digits() const {
-        const uint32_t lane = threadIdx.x % 32;
-        const uint16_t *from = args.product.input;
-        each_item([&](const packed_place &place, uint32_t) {
-            const uint32_t at = place.position + 8 * lane;
-            if (lane < place.tiles * (place.four ? 4 : 8)) copy_async(shared_address(input() + at), from + at, true);
-        });
-        copies_end_group();
-        copies_done<0>();
-        __syncwarp();
-        each_item([&](const packed_place &place, uint32_t number) {
-            if (place.four) {
-                packed_make_digits<4>(input() + place.position, place.tiles, digits_of(number));
-            } else {
-                packed_make_digits<2>(input() + place.position, place.tiles, digits_of(number));
-            }
-        });
-    }
-
-    // Waits for a record's scales, outliers and 4-bit codes, and for its 2-bit codes.
-    CRUMB_INLINE const uint8_t *await(const crumb_packed_part &part, uint32_t record, bool two) const {
+    // Waits for a record's scales, outliers and 4-bit codes, and for its 2-bit codes. Where its offsets begin.
+    CRUMB_INLINE const uint8_t *await(uint32_t record, bool two) const {
         packed_head *head = packed_shared_head();
-        const uint32_t number = count + record, entry = number % CRUMB_PACKED_IN_FLIGHT;
-        const uint32_t parity = number / CRUMB_PACKED_IN_FLIGHT & 1;
+        const uint32_t entry = record % CRUMB_PACKED_IN_FLIGHT, parity = record / CRUMB_PACKED_IN_FLIGHT & 1;
+        const uint8_t *ring = packed_memory + args.ring_offset;
         // Not before the barrier stands for this record: its parity tells neighbours apart only.
-        while (args.laps && number >= CRUMB_PACKED_IN_FLIGHT && load_progress(&head->requested) <= number) {}
+        while (args.laps && record >= CRUMB_PACKED_IN_FLIGHT && load_progress(&head->requested) <= record) {}
         barrier_wait(&head->full4[entry], parity);
         if (two) barrier_wait(&head->full2[entry], parity);
-        const uint32_t at = args.laps ? head->offset[entry] : place + record * packed_ring_bytes(part.shape);
-        return packed_memory + args.ring_offset + at;
+        return args.laps ? ring + head->offset[entry] : ring;
     }
-    // The warp needs records from `number` on.
-    CRUMB_INLINE void release(uint32_t number) const {
+    // The warp needs records from `record` on.
+    CRUMB_INLINE void release(uint32_t record) const {
         if (!args.laps) return;
         __syncwarp();
-        if (threadIdx.x % 32 == 0) store_progress(packed_shared_head()->progress + threadIdx.x / 32, number);
+        if (threadIdx.x % 32 == 0) store_progress(packed_shared_head()->progress + threadIdx.x / 32, record);
     }
 
     // Adds `sum` to the warp's sums of its row tile.
@@ -107,70 +82,52 @@ struct packed_one {
         sum = 0;
     }
 
-    CRUMB_INLINE void add_item(const crumb_packed_part &part, uint32_t segment, uint32_t record, uint32_t to) {
-        if (to != slot) {
-            store_sum();
-            slot = to;
-        }
-        const packed_place at(part, segment, item);
-        const uint32_t number = part.first_item + segment * part.record_items + item, lane = threadIdx.x % 32;
-        const bool is_loaded = number == loaded;
-        loaded = number;
-        const uint8_t *from;
-        int y;
-        if (at.four) {
-            if (!is_loaded) digits.load<4>(digits_of(number));
-            from = await(part, record, false);
-            y = at.tiles == 8 ? packed_sums<4, true>(from + at.codes, from + at.scales, at.tiles, digits)
-                              : packed_sums<4, false>(from + at.codes, from + at.scales, at.tiles, digits);
-        } else {
-            if (!is_loaded) digits.load<2>(digits_of(number));
-            from = await(part, record, true);
-            y = at.tiles == 4 ? packed_sums<2, true>(from + at.codes, from + at.scales, at.tiles, digits)
-                              : packed_sums<2, false>(from + at.codes, from + at.scales, at.tiles, digits);
-        }
-        const uint16_t scale = reinterpret_cast<const uint16_t *>(from + at.row_scales)[lane / 4 + lane % 4 * 8];
-        sum += half_value(scale) * (static_cast<float>(y) * digits.factor);
+    template <int bits> CRUMB_INLINE void add_item(const packed_job &job) {
+        constexpr uint32_t most = CRUMB_PACKED_ITEM_CHANNELS / (bits == 2 ? CRUMB_TILE2_CHANNELS : CRUMB_TILE4_CHANNELS);
+        if (job.number() != loaded) digits.load<bits>(digits_of(job.number()));
+        loaded = job.number();
+        const uint8_t *from = await(job.record(), bits == 2);
+        const uint8_t *codes = from + job.offset(), *scales = from + job.scales;
+        const uint32_t lane = threadIdx.x % 32;
+        const uint16_t row_scale = reinterpret_cast<const uint16_t *>(from + job.rows)[lane / 4 + lane % 4 * 8];
+        const int y = job.tiles() == most ? packed_sums<bits, true>(codes, scales, most, digits)
+                                          : packed_sums<bits, false>(codes, scales, job.tiles(), digits);
+        sum += half_value(row_scale) * (static_cast<float>(y) * digits.factor);
     }
 
-    // The block's records of one part.
-    CRUMB_INLINE void multiply(const crumb_packed_part &part, const packed_range &range) {
-        const uint32_t tiles = range.tiles, records = part.shape.segments * tiles;
-        uint32_t item_record = 0, run_record = 0; // of the next ones
-        auto hop = [&](uint32_t &number, uint32_t each, uint32_t &record) {
-            while (number >= each && record < records) number -= each, record++;
-        };
-        auto segment_of = [&](uint32_t record) {
-            return part.shape.segments == 1 ? 0 : tiles == 1 ? record : record / tiles;
-        };
-        hop(item, part.record_items, item_record);
-        hop(run, part.record_runs, run_record);
+    CRUMB_INLINE void work(uint32_t count) {
+        const packed_job *jobs = packed_jobs(args);
 #pragma unroll 1
-        while (item_record < records || run_record < records) {
-            release(count + min(item_record, run_record));
-            const bool is_item = item_record <= run_record;
-            const uint32_t record = is_item ? item_record : run_record, segment = segment_of(record);
-            const uint32_t to = range.slot + record - segment * tiles;
-            if (is_item) {
-                add_item(part, segment, record, to);
-                item += args.warps;
-                hop(item, part.record_items, item_record);
+        for (uint32_t k = 0; k < count; k++) {
+            const packed_job job = jobs[k];
+            release(job.record());
+            if (job.kind() == packed_run) {
+                const uint8_t *from = await(job.record(), false) + job.offset();
+                packed_add_outliers(from, job.scales, input() + job.rows, sums_of(job.slot()));
+                continue;
+            }
+            if (job.slot() != slot) {
+                store_sum();
+                slot = job.slot();
+            }
+            if (job.kind() == packed_four_bits) {
+                add_item<4>(job);
             } else {
-                packed_add_outliers(part, await(part, record, false), segment, run, input(), sums_of(to));
-                run += args.warps;
-                hop(run, part.record_runs, run_record);
+                add_item<2>(job);
             }
         }
-        count += records, place += records * packed_ring_bytes(part.shape);
-        release(count);
+        release(~0u);
+        store_sum();
     }
 
     CRUMB_INLINE void multiply(const packed_block &block) {
-#pragma unroll 1
-        for (uint32_t index = 0; index < args.product.part_count; index++) {
-            const packed_range range(args.product, block, index);
-            if (range.tiles > 0) multiply(args.product.parts[index], range);
-        }
-        store_sum();
+        fetch_input();
+        const packed_input_item mine(args);
+        const uint32_t count = packed_plan_jobs(args, block);
+        copies_done<0>();
+        barrier_of_warps(1, args.warps);
+        make_digits(mine);
+        barrier_of_warps(1, args.warps);
+        work(count);
     }
 };

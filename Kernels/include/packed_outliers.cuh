@@ -45,21 +45,12 @@ struct packed_outlier {
     }
 };
 
-// One token: 128 entries at once, four neighbours a lane, all of one pool. `input` is in shared memory.
-CRUMB_INLINE void packed_add_outliers(
-    const crumb_packed_part &part, const uint8_t *record, uint32_t segment, uint32_t run, const uint16_t *input,
-    float *rows) {
-    const crumb_packed_shape &shape = part.shape;
-    const uint32_t lane = threadIdx.x % 32, pool_entries = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * shape.outliers_per_tile;
-    const uint32_t pool_runs = (pool_entries + CRUMB_PACKED_RUN - 1) / CRUMB_PACKED_RUN;
-    uint32_t pool = 0;
-    while (run >= pool_runs) run -= pool_runs, pool++;
-    const uint32_t end = min((pool + 1) * pool_entries, part.record_entries);
-    const uint32_t entry = pool * pool_entries + run * CRUMB_PACKED_RUN + 4 * lane;
-    // What is behind a record's last entries is zero, as unused ones are.
+// One token: up to CRUMB_PACKED_RUN entries of one pool at once, four neighbours a lane. `input`: of the pool's first
+// channel, in shared memory. What is behind a record's last entries is zero, as unused ones are.
+CRUMB_INLINE void packed_add_outliers(const uint8_t *entries, uint32_t count, const uint16_t *input, float *rows) {
+    const uint32_t lane = threadIdx.x % 32;
     uint4 four = make_uint4(0, 0, 0, 0);
-    if (entry < end) four = *reinterpret_cast<const uint4 *>(record + shape.outliers_offset + 4 * entry);
-    input += segment * shape.segment_channels + shape.four_bit_channels + pool * CRUMB_OUTLIER_CHANNELS;
+    if (4 * lane < count) four = reinterpret_cast<const uint4 *>(entries)[lane];
     const uint32_t bits[4] = {four.x, four.y, four.z, four.w};
     uint32_t row[4];
     float sum[4]; // of the entries of the same row so far

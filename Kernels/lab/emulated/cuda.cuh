@@ -219,6 +219,8 @@ template <class To, class From> inline To emulated_bits(From from) {
 }
 inline float __uint_as_float(uint32_t value) { return emulated_bits<float>(value); }
 inline uint32_t __float_as_uint(float value) { return emulated_bits<uint32_t>(value); }
+inline int __popc(uint32_t value) { return __builtin_popcount(value); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float value) { return std::exp(value); }
 inline float rsqrtf(float value) { return 1 / std::sqrt(value); }
 inline int min(int a, int b) { return a < b ? a : b; }

@@ -316,10 +316,12 @@ typedef struct {
     crumb_packed_product product;
     uint32_t tokens; // M
     float epsilon;
-    // Warps that multiply; places in shared memory of the digits of all items and of the input (with one token), of the
-    // warps' sums and of the records' ring, and its bytes; bytes of a block's copies under way at most; whether places
+    // Warps that multiply; with one token, jobs of a warp at most, and places in shared memory of the jobs, of the digits
+    // of all items and of the input; places of the warps' sums and of the records' ring, and its bytes; bytes of a block's copies under way at most; whether places
     // of the ring are used more than once. crumb_packed_plan() fills these in.
     uint32_t warps;
+    uint32_t warp_jobs;
+    uint32_t jobs_offset;
     uint32_t digits_offset;
     uint32_t input_offset;
     uint32_t sums_offset;
@@ -398,7 +400,7 @@ static inline uint64_t crumb_packed_plan(
     const uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1
         : tokens == 2                 ? CRUMB_PACKED_WARPS_M2
                                       : CRUMB_PACKED_WARPS_M4;
-    uint32_t units = 0, items = 0, all_items = 0, positions = 0, inputs = 0;
+    uint32_t units = 0, items = 0, all_items = 0, positions = 0, inputs = 0, jobs = 0, all_jobs = 0;
     uint64_t record = 0, records = 0;
     for (uint32_t p = 0; p < product->part_count; p++) {
         crumb_packed_part *part = product->parts + p;
@@ -421,6 +423,9 @@ static inline uint64_t crumb_packed_plan(
             }
         }
         if (part->first_item == inputs) inputs += part->record_items * s->segments;
+        const uint32_t each = part->record_items + part->record_runs;
+        if (each > jobs) jobs = each;
+        if (each * s->segments > all_jobs || paired) all_jobs = (paired ? all_jobs : 0) + each * s->segments;
         if (p == 0 || !paired) units += s->row_tiles;
         uint32_t own = part->record_items * s->segments;
         // Where there are warps enough, gate and up have warps of their own; else each warp takes the same items of
@@ -438,9 +443,15 @@ static inline uint64_t crumb_packed_plan(
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
     args->warps = items < most ? items : most;
+    if (tokens == 1) {
+        // Where a record has about as many jobs as there are warps, each warp has the same item of all records.
+        args->warps = jobs <= most && 2 * jobs > most ? jobs : all_jobs * tiles < most ? (uint32_t)(all_jobs * tiles) : most;
+        args->warp_jobs = (uint32_t)((all_jobs * tiles + args->warps - 1) / args->warps);
+    }
     args->window = CRUMB_PACKED_WINDOW;
-    args->digits_offset = CRUMB_PACKED_HEAD_BYTES;
-    args->input_offset = (CRUMB_PACKED_HEAD_BYTES + (tokens == 1 ? inputs * CRUMB_PACKED_DIGIT_BYTES : 0) + 127) / 128 * 128;
+    args->jobs_offset = CRUMB_PACKED_HEAD_BYTES;
+    args->digits_offset = args->jobs_offset + (tokens == 1 ? (args->warps * args->warp_jobs * 16 + 127) / 128 * 128 : 0);
+    args->input_offset = args->digits_offset + (tokens == 1 ? (inputs * CRUMB_PACKED_DIGIT_BYTES + 127) / 128 * 128 : 0);
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
     args->sums_offset = (uint32_t)sums;
@@ -555,7 +566,7 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_sample_args) == 88, "crumb_sample_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 104, "crumb_packed_part");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 416, "crumb_packed_product");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 456, "crumb_packed_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 464, "crumb_packed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
 CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 600, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
