@@ -76,47 +76,58 @@ CRUMB_INLINE void packed_fetch_stream(const crumb_packed_args &args, const packe
     }
 }
 
-// What becomes of the rows of all slots, a warp for each unit: lane = row.
+// A unit's rows, lane = row.
+struct packed_rows {
+    uint32_t index; // of the part
+    uint32_t row;   // of the part
+    bool valid;
+
+    CRUMB_INLINE packed_rows(const crumb_packed_product &product, uint32_t unit) : index(0) {
+        if (product.kind == CRUMB_PACKED_STORE) {
+            for (uint32_t i = 1; i < product.part_count; i++) index += unit >= product.parts[i].first_unit;
+        }
+        const crumb_packed_part &part = product.parts[index];
+        row = (unit - part.first_unit) * CRUMB_TILE_ROWS + threadIdx.x % 32;
+        valid = row < part.shape.rows;
+    }
+};
+
+// What becomes of the rows of all slots, a warp for each unit.
 template <int tokens>
 CRUMB_INLINE void packed_finish(const crumb_packed_args &args, const packed_block &block) {
     const crumb_packed_product &product = args.product;
     packed_head *head = packed_shared_head();
     // The warp of the norm is the first.
     const uint32_t warp = threadIdx.x / 32 == args.warps ? 0 : threadIdx.x / 32 + 1, lane = threadIdx.x % 32;
-    const uint32_t warps = max(min(block.end - block.begin, args.warps + 1), 1u);
+    const uint32_t units = block.end - block.begin, warps = max(min(units, args.warps + 1), 1u);
     if (warp >= warps) {
         barrier_of_warps_arrive(2, args.warps + 1);
         return;
     }
+    packed_rows rows(product, block.begin + warp);
     barrier_of_warps(2, args.warps + 1);
     float squares[tokens] = {};
 #pragma unroll 1
-    for (uint32_t index = 0; index < (product.kind == CRUMB_PACKED_SILU ? 1 : product.part_count); index++) {
-        const crumb_packed_part &part = product.parts[index];
-        const packed_range range(product, block, index);
-#pragma unroll 1
-        for (uint32_t unit = warp; unit < range.slot + range.tiles; unit += warps) {
-            if (unit < range.slot) continue;
-            const uint32_t tile = unit - range.slot;
-            const uint32_t row = (range.first + tile) * CRUMB_TILE_ROWS + lane, slot = range.slot + tile;
-            if (row >= part.shape.rows) continue;
-            const uint32_t ahead = row - block.begin * CRUMB_TILE_ROWS;
-            const bool is_ahead = product.kind != CRUMB_PACKED_STORE && ahead < packed_rows_ahead;
-            const uint32_t place = is_ahead ? head->places[ahead] : packed_next_place(product, row);
-            const float norm = is_ahead ? head->norms[ahead] : product.next_input ? product.next_norm[row] : 0;
+    for (uint32_t unit = warp; unit < units; unit += warps) {
+        if (unit != warp) rows = packed_rows(product, block.begin + unit);
+        if (!rows.valid) continue;
+        const crumb_packed_part &part = product.parts[rows.index];
+        const uint32_t row = rows.row, ahead = unit * CRUMB_TILE_ROWS + lane;
+        const bool is_ahead = product.kind != CRUMB_PACKED_STORE && ahead < packed_rows_ahead;
+        const uint32_t place = is_ahead ? head->places[ahead] : packed_next_place(product, row);
+        const float norm = is_ahead ? head->norms[ahead] : product.next_input ? product.next_norm[row] : 0;
 #pragma unroll
-            for (int token = 0; token < tokens; token++) {
-                if (static_cast<uint32_t>(token) >= args.tokens) break;
-                const float value = packed_sum<tokens>(args, slot, token, lane);
-                if (product.kind == CRUMB_PACKED_SILU) {
-                    packed_silu(product, token, row, value, packed_sum<tokens>(args, range.tiles + slot, token, lane), place);
-                } else if (product.kind == CRUMB_PACKED_RESIDUAL) {
-                    const float before = is_ahead ? head->stream[token][ahead] : __ldcg(packed_stream(product, token, row));
-                    const float stream = packed_residual(product, part, token, row, value, before, place, norm);
-                    squares[token] += stream * stream;
-                } else {
-                    packed_store(product, part, token, row, value);
-                }
+        for (int token = 0; token < tokens; token++) {
+            if (static_cast<uint32_t>(token) >= args.tokens) break;
+            const float value = packed_sum<tokens>(args, unit, token, lane);
+            if (product.kind == CRUMB_PACKED_SILU) {
+                packed_silu(product, token, row, value, packed_sum<tokens>(args, units + unit, token, lane), place);
+            } else if (product.kind == CRUMB_PACKED_RESIDUAL) {
+                const float before = is_ahead ? head->stream[token][ahead] : __ldcg(packed_stream(product, token, row));
+                const float stream = packed_residual(product, part, token, row, value, before, place, norm);
+                squares[token] += stream * stream;
+            } else {
+                packed_store(product, part, token, row, value);
             }
         }
     }
