@@ -38,12 +38,12 @@ struct packed_copies {
     CRUMB_INLINE void make_room(uint32_t bytes) {
         uint32_t left_out = offset + bytes > args.ring_bytes ? args.ring_bytes - offset : 0;
         while (used + left_out + bytes > args.ring_bytes || count - released == CRUMB_PACKED_IN_FLIGHT) {
-            // No warp needs records before this one.
-            const uint32_t lane = threadIdx.x % 32, *progress = packed_shared_head()->progress;
-            const uint32_t first = warp_reduce(lane < args.warps ? load_progress(progress + lane) : ~0u, Minimum());
-            for (; released < first && released < count; released++) {
-                used -= __shfl_sync(~0u, size, released % CRUMB_PACKED_IN_FLIGHT);
+            if (released < count) {
+                const uint32_t entry = released % CRUMB_PACKED_IN_FLIGHT;
+                barrier_wait(&packed_shared_head()->done[entry], released / CRUMB_PACKED_IN_FLIGHT & 1);
+                used -= __shfl_sync(~0u, size, entry);
                 while (oldest < 2 * released + 2) arrived();
+                released++;
             }
             // The ring may be too short for this record behind a shorter one.
             if (used == 0) offset = 0, left_out = 0;

@@ -84,7 +84,8 @@ struct packed_rows {
 
     CRUMB_INLINE packed_rows(const crumb_packed_product &product, uint32_t unit) : index(0) {
         if (product.kind == CRUMB_PACKED_STORE) {
-            for (uint32_t i = 1; i < product.part_count; i++) index += unit >= product.parts[i].first_unit;
+            index = (product.part_count > 1 && unit >= product.parts[1].first_unit)
+                + (product.part_count > 2 && unit >= product.parts[2].first_unit);
         }
         const crumb_packed_part &part = product.parts[index];
         row = (unit - part.first_unit) * CRUMB_TILE_ROWS + threadIdx.x % 32;

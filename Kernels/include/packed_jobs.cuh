@@ -1,4 +1,4 @@
-// What the warps of a block do, with one token: jobs, each an item of a record or a run of its outliers, in the order of the
+// What the warps of a block do, with one token: jobs, each an item of a record or its outliers, in the order of the
 // records. The warps take them in turns; each writes down its own in shared memory, a lane for each, while the
 // activations are on their way, since there is more to work out for a job than to add.
 #pragma once
@@ -6,14 +6,14 @@
 #include "packed_shared.cuh"
 #include "packed_work.cuh"
 
-enum packed_job_kind : uint32_t { packed_four_bits, packed_two_bits, packed_run };
+enum packed_job_kind : uint32_t { packed_four_bits, packed_two_bits, packed_outliers };
 
 // Offsets are bytes within the record, or within the ring where records keep their places in it.
-struct packed_job {
-    uint32_t codes;   // bits 0 ... 19: of the codes, or of a run's first entry; 20 ... 23: tiles; 24 ...: kind
-    uint32_t scales;  // of the first-order scales, or a run's entries
-    uint32_t rows;    // of the row scales, or the input's position of the first channel of a run's pool
-    uint32_t target;  // bits 0 ... 11: record; 12 ... 23: the item's number among those with digits; 24 ...: slot
+struct alignas(16) packed_job {
+    uint32_t codes;   // bits 0 ... 19: of the codes, or of the outliers; 20 ... 23: tiles; 24 ...: kind
+    uint32_t scales;  // of the first-order scales, or the outliers' number
+    uint32_t rows;    // of the row scales, or the input's position of the first channel with outliers
+    uint32_t target;  // bits 0 ... 11: record; 12 ... 23: the item's number among those with digits, or outliers of a tile; 24 ...: slot
 
     CRUMB_INLINE uint32_t offset() const { return codes & 0xFFFFF; }
     CRUMB_INLINE uint32_t tiles() const { return codes >> 20 & 15; }
@@ -23,7 +23,7 @@ struct packed_job {
     CRUMB_INLINE uint32_t slot() const { return target >> 24; }
 };
 
-// Job `index` of a record: its items, then its runs.
+// Job `index` of a record: its items, then its outliers.
 CRUMB_INLINE packed_job packed_job_of(
     const crumb_packed_part &part, uint32_t segment, uint32_t index, uint32_t record, uint32_t slot, uint32_t ring) {
     const crumb_packed_shape &shape = part.shape;
@@ -34,15 +34,10 @@ CRUMB_INLINE packed_job packed_job_of(
         job.scales = ring + place.scales, job.rows = ring + place.row_scales;
         index += part.first_item + segment * part.record_items;
     } else {
-        const uint32_t pool_entries = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * shape.outliers_per_tile;
-        const uint32_t pool_runs = (pool_entries + CRUMB_PACKED_RUN - 1) / CRUMB_PACKED_RUN;
-        uint32_t run = index - part.record_items, pool = 0;
-        while (run >= pool_runs) run -= pool_runs, pool++;
-        const uint32_t first = pool * pool_entries + run * CRUMB_PACKED_RUN;
-        job.codes = (ring + shape.outliers_offset + 4 * first) | packed_run << 24;
-        job.scales = min((pool + 1) * pool_entries, part.record_entries) - first;
-        job.rows = segment * shape.segment_channels + shape.four_bit_channels + pool * CRUMB_OUTLIER_CHANNELS;
-        index = 0;
+        job.codes = (ring + shape.outliers_offset) | packed_outliers << 24;
+        job.scales = part.record_entries;
+        job.rows = segment * shape.segment_channels + shape.four_bit_channels;
+        index = shape.outliers_per_tile;
     }
     job.target = record | index << 12 | slot << 24;
     return job;
@@ -61,23 +56,29 @@ CRUMB_INLINE uint32_t packed_plan_jobs(const crumb_packed_args &args, const pack
 #pragma unroll 1
     for (bool more = true; more;) {
         const uint32_t k = count + threadIdx.x % 32;
-        uint32_t left = threadIdx.x / 32 + k * args.warps, records = 0, ring = 0;
-        bool found = false;
-#pragma unroll 1
-        for (uint32_t index = 0; index < product.part_count; index++) {
+        uint32_t job = threadIdx.x / 32 + k * args.warps, found = product.part_count, tiles = 1, slot = 0;
+        uint32_t records = 0, ring = 0; // of parts before
+#pragma unroll
+        for (uint32_t index = 0; index < 3; index++) {
+            if (index >= product.part_count || found < product.part_count) continue;
             const crumb_packed_part &part = product.parts[index];
             const packed_range range(product, block, index);
-            const uint32_t own = part.shape.segments * range.tiles, each = part.record_items + part.record_runs;
-            if (!found && left < own * each) {
-                found = true;
-                const uint32_t record = left / each, segment = record / range.tiles, tile = record - segment * range.tiles;
-                jobs[k] = packed_job_of(
-                    part, segment, left - record * each, records + record, range.slot + tile,
-                    args.laps ? 0 : ring + record * packed_ring_bytes(part.shape));
+            const uint32_t own = part.shape.segments * range.tiles, jobs = own * part.record_jobs;
+            if (job < jobs) {
+                found = index, tiles = range.tiles, slot = range.slot;
+            } else {
+                job -= jobs, records += own, ring += own * packed_ring_bytes(part.shape);
             }
-            left -= own * each, records += own, ring += own * packed_ring_bytes(part.shape);
         }
-        const uint32_t lanes = __ballot_sync(~0u, found);
+        const bool is_job = found < product.part_count;
+        if (is_job) {
+            const crumb_packed_part &part = product.parts[found];
+            const uint32_t record = job / part.record_jobs, segment = tiles == 1 ? record : record / tiles;
+            jobs[k] = packed_job_of(
+                part, segment, job - record * part.record_jobs, records + record, slot + record - segment * tiles,
+                args.laps ? 0 : ring + record * packed_ring_bytes(part.shape));
+        }
+        const uint32_t lanes = __ballot_sync(~0u, is_job);
         count += __popc(lanes), more = lanes == ~0u;
     }
     __syncwarp();

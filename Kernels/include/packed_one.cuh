@@ -61,17 +61,10 @@ struct packed_one {
         packed_head *head = packed_shared_head();
         const uint32_t entry = record % CRUMB_PACKED_IN_FLIGHT, parity = record / CRUMB_PACKED_IN_FLIGHT & 1;
         const uint8_t *ring = packed_memory + args.ring_offset;
-        // Not before the barrier stands for this record: its parity tells neighbours apart only.
-        while (args.laps && record >= CRUMB_PACKED_IN_FLIGHT && load_progress(&head->requested) <= record) {}
+        packed_await_request(record);
         barrier_wait(&head->full4[entry], parity);
         if (two) barrier_wait(&head->full2[entry], parity);
         return args.laps ? ring + head->offset[entry] : ring;
-    }
-    // The warp needs records from `record` on.
-    CRUMB_INLINE void release(uint32_t record) const {
-        if (!args.laps) return;
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) store_progress(packed_shared_head()->progress + threadIdx.x / 32, record);
     }
 
     // Adds `sum` to the warp's sums of its row tile.
@@ -95,15 +88,16 @@ struct packed_one {
         sum += half_value(row_scale) * (static_cast<float>(y) * digits.factor);
     }
 
-    CRUMB_INLINE void work(uint32_t count) {
+    CRUMB_INLINE void work(uint32_t count, uint32_t records) {
         const packed_job *jobs = packed_jobs(args);
+        uint32_t released = 0;
 #pragma unroll 1
         for (uint32_t k = 0; k < count; k++) {
             const packed_job job = jobs[k];
-            release(job.record());
-            if (job.kind() == packed_run) {
+            packed_release(args, released, job.record());
+            if (job.kind() == packed_outliers) {
                 const uint8_t *from = await(job.record(), false) + job.offset();
-                packed_add_outliers(from, job.scales, input() + job.rows, sums_of(job.slot()));
+                packed_add_outliers(from, job.scales, job.number(), input() + job.rows, sums_of(job.slot()));
                 continue;
             }
             if (job.slot() != slot) {
@@ -116,7 +110,7 @@ struct packed_one {
                 add_item<2>(job);
             }
         }
-        release(~0u);
+        packed_release(args, released, records);
         store_sum();
     }
 
@@ -128,6 +122,6 @@ struct packed_one {
         barrier_of_warps(1, args.warps);
         make_digits(mine);
         barrier_of_warps(1, args.warps);
-        work(count);
+        work(count, packed_records(args.product, block));
     }
 };

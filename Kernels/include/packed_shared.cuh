@@ -8,11 +8,10 @@ constexpr uint32_t packed_rows_ahead = 8 * CRUMB_TILE_ROWS;
 
 // The start of a block's shared memory. Records in flight go round.
 struct packed_head {
-    // A record's 4-bit codes, scales and outliers are there; its 2-bit codes are.
-    uint64_t full4[CRUMB_PACKED_IN_FLIGHT], full2[CRUMB_PACKED_IN_FLIGHT];
+    // A record's 4-bit codes, scales and outliers are there; its 2-bit codes are; no warp needs it any more.
+    uint64_t full4[CRUMB_PACKED_IN_FLIGHT], full2[CRUMB_PACKED_IN_FLIGHT], done[CRUMB_PACKED_IN_FLIGHT];
     uint32_t offset[CRUMB_PACKED_IN_FLIGHT]; // in the ring
     alignas(16) uint8_t zeros[160];          // digits of columns that an item's tile does not count for
-    uint32_t progress[32];                   // of each warp: the first record that it still needs
     uint32_t requested;                      // records whose copies have been asked for
     float factors[4];                        // of each token: the norm's
     float squares[24][4];                    // [warp][token] of the new residual stream
@@ -28,3 +27,17 @@ extern __shared__ __align__(1024) uint8_t packed_memory[];
 
 CRUMB_INLINE packed_head *packed_shared_head() { return reinterpret_cast<packed_head *>(packed_memory); }
 
+// Waits until a record's barriers stand for it: their parity tells neighbours apart only.
+CRUMB_INLINE void packed_await_request(uint32_t record) {
+    while (record >= CRUMB_PACKED_IN_FLIGHT && load_progress(&packed_shared_head()->requested) <= record) {}
+}
+
+// The warp needs records from `record` on. Nobody asks where records keep their places.
+CRUMB_INLINE void packed_release(const crumb_packed_args &args, uint32_t &released, uint32_t record) {
+    if (!args.laps || released == record) return;
+    __syncwarp();
+    for (; released < record; released++) {
+        packed_await_request(released);
+        if (threadIdx.x % 32 == 0) barrier_arrive(&packed_shared_head()->done[released % CRUMB_PACKED_IN_FLIGHT]);
+    }
+}

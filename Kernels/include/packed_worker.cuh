@@ -18,6 +18,7 @@ template <int tokens> struct packed_worker {
     const crumb_packed_args &args;
     packed_fragments<tokens> fragments;
     uint32_t count = 0; // records of the parts before
+    uint32_t released = 0;
     uint32_t run;       // the warp's next run of outliers, counted from the group's first
     uint32_t loaded;    // the item whose activations the fragments are
     float *sums;        // of slot 0: [slot][warp][tokens][32]
@@ -33,8 +34,7 @@ template <int tokens> struct packed_worker {
     CRUMB_INLINE const uint8_t *await(uint32_t record) const {
         const packed_head *head = packed_shared_head();
         const uint32_t entry = record % CRUMB_PACKED_IN_FLIGHT;
-        // Not before the barrier stands for this record: its parity tells neighbours apart only.
-        while (record >= CRUMB_PACKED_IN_FLIGHT && load_progress(&head->requested) <= record) {}
+        packed_await_request(record);
         barrier_wait(const_cast<uint64_t *>(&head->full4[entry]), record / CRUMB_PACKED_IN_FLIGHT & 1);
         return packed_memory + args.ring_offset + head->offset[entry];
     }
@@ -43,10 +43,7 @@ template <int tokens> struct packed_worker {
         barrier_wait(&head->full2[record % CRUMB_PACKED_IN_FLIGHT], record / CRUMB_PACKED_IN_FLIGHT & 1);
     }
     // The warp needs records from `record` on.
-    CRUMB_INLINE void release(uint32_t record) const {
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) store_progress(packed_shared_head()->progress + threadIdx.x / 32, record);
-    }
+    CRUMB_INLINE void release(uint32_t record) { packed_release(args, released, record); }
 
     // Adds run `run` of a group of records, the first of which is `first`, and goes to the warp's next.
     CRUMB_INLINE void add_run(const crumb_packed_part &part, uint32_t first, uint32_t segment, uint32_t slot) {

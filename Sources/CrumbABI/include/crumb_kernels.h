@@ -71,7 +71,6 @@ enum {
     CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
     CRUMB_PACKED_HEAD_BYTES = 7680,
     CRUMB_PACKED_DIGIT_BYTES = 576, // of an item's digits, with one token
-    CRUMB_PACKED_RUN = 128,         // outliers that a warp adds at a time, with one token
     // packed_matmul_mM: channels of a chunk of codes; bytes of a row tile's codes of one in shared memory, and with its
     // scales.
     CRUMB_MATMUL_CHANNELS = 128,
@@ -268,9 +267,10 @@ typedef struct {
     uint32_t first_warp;
     uint32_t record_entries;
     uint32_t first_unit;
-    // With one token: the first item among those whose digits a block makes; runs of outliers of a record.
+    // With one token: the first item among those whose digits a block makes; jobs of a record: items, and
+    // its outliers.
     uint32_t first_item;
-    uint32_t record_runs;
+    uint32_t record_jobs;
     uint32_t reserved;
     CRUMB_DEVICE(const uint8_t) records; // [segments][row tiles][record_bytes]
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
@@ -411,9 +411,7 @@ static inline uint64_t crumb_packed_plan(
         part->record_items = part->items4 + (two_bit_channels + item - 1) / item;
         part->record_entries = two_bit_channels / CRUMB_TILE2_CHANNELS * s->outliers_per_tile;
         part->first_unit = paired ? 0 : units;
-        const uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * s->outliers_per_tile, run = CRUMB_PACKED_RUN;
-        const uint32_t pools = two_bit_channels / CRUMB_OUTLIER_CHANNELS;
-        part->record_runs = pools * ((pool + run - 1) / run) + (part->record_entries - pools * pool + run - 1) / run;
+        part->record_jobs = part->record_items + (part->record_entries > 0);
         // Parts that are cut alike share their digits.
         part->first_item = inputs;
         for (uint32_t q = 0; q < p; q++) {
@@ -423,9 +421,9 @@ static inline uint64_t crumb_packed_plan(
             }
         }
         if (part->first_item == inputs) inputs += part->record_items * s->segments;
-        const uint32_t each = part->record_items + part->record_runs;
-        if (each > jobs) jobs = each;
-        if (each * s->segments > all_jobs || paired) all_jobs = (paired ? all_jobs : 0) + each * s->segments;
+        if (part->record_jobs > jobs) jobs = part->record_jobs;
+        if (paired) all_jobs += part->record_jobs * s->segments;
+        else if (part->record_jobs * s->segments > all_jobs) all_jobs = part->record_jobs * s->segments;
         if (p == 0 || !paired) units += s->row_tiles;
         uint32_t own = part->record_items * s->segments;
         // Where there are warps enough, gate and up have warps of their own; else each warp takes the same items of
