@@ -10,17 +10,8 @@
 #include "include/packed_one.cuh"
 #include "include/packed_worker.cuh"
 
-// Brings the arguments into the cache of constants, all at once: a line each time it is wanted first costs hundreds of
-// cycles while the records come in.
-CRUMB_INLINE void packed_touch(const crumb_packed_args &args) {
-    constexpr uint32_t line = 64 / 4, lines = sizeof(crumb_packed_args) / 64;
-    const uint32_t word = reinterpret_cast<const uint32_t *>(&args)[threadIdx.x / 32 % lines * line + line - 1];
-    asm volatile("" ::"r"(word));
-}
-
 template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &args) {
     const uint32_t warp = threadIdx.x / 32;
-    packed_touch(args);
     // A warp makes its barriers one after the other: so each makes a few.
     if (threadIdx.x % 32 == 0) {
         packed_head *head = packed_shared_head();

@@ -1,106 +1,71 @@
-// What the warps of a block do, with one token: jobs, each an item of a record or its outliers, in the order of the
-// records. The warps take them in turns; each writes down its own in shared memory, a lane for each, while the
-// activations are on their way, since there is more to work out for a job than to add.
+// What the warps of a block do, with one token: jobs, each an item of a record or a record's outliers, taken in turns in the
+// order of the records.
+//
+// What all blocks' divisions and choices come to stands in shared memory, a table for each part, made by one warp while the
+// activations are on their way: a job costs some twenty instructions from there.
 #pragma once
 
 #include "packed_shared.cuh"
 #include "packed_work.cuh"
 
+// floor(number / divisor) for small numbers; `inverse` is 2^31 / divisor, rounded up.
+CRUMB_INLINE uint32_t packed_quotient(uint32_t number, uint32_t inverse) { return __umulhi(2 * number, inverse); }
+
 enum packed_job_kind : uint32_t { packed_four_bits, packed_two_bits, packed_outliers };
 
-// Offsets are bytes within the record, or within the ring where records keep their places in it.
+// A job of a record. Offsets are bytes within the record.
 struct alignas(16) packed_job {
-    uint32_t codes;   // bits 0 ... 19: of the codes, or of the outliers; 20 ... 23: tiles; 24 ...: kind
+    uint32_t codes;   // of the codes, or of the outliers; bits 20 ...: tiles of the item, or outliers of a tile
     uint32_t scales;  // of the first-order scales, or the outliers' number
-    uint32_t rows;    // of the row scales, or the input's position of the first channel with outliers
-    uint32_t target;  // bits 0 ... 11: record; 12 ... 23: the item's number among those with digits, or outliers of a tile; 24 ...: slot
+    uint32_t rows;    // of the row scales; bits 20 ...: kind
+    uint32_t channel; // the first one within the segment
 
-    CRUMB_INLINE uint32_t offset() const { return codes & 0xFFFFF; }
-    CRUMB_INLINE uint32_t tiles() const { return codes >> 20 & 15; }
-    CRUMB_INLINE uint32_t kind() const { return codes >> 24; }
-    CRUMB_INLINE uint32_t record() const { return target & 0xFFF; }
-    CRUMB_INLINE uint32_t number() const { return target >> 12 & 0xFFF; }
-    CRUMB_INLINE uint32_t slot() const { return target >> 24; }
+    CRUMB_INLINE uint32_t kind() const { return rows >> 20; }
+    CRUMB_INLINE uint32_t count() const { return codes >> 20; }
+    CRUMB_INLINE uint32_t codes_offset() const { return codes & 0xFFFFF; }
+    CRUMB_INLINE uint32_t rows_offset() const { return rows & 0xFFFFF; }
 };
 
-// Job `index` of a record: its items, then its outliers.
-CRUMB_INLINE packed_job packed_job_of(
-    const crumb_packed_part &part, uint32_t segment, uint32_t index, uint32_t record, uint32_t slot, uint32_t ring) {
-    const crumb_packed_shape &shape = part.shape;
-    packed_job job;
-    if (index < part.record_items) {
-        const packed_place place(part, segment, index);
-        job.codes = (ring + place.codes) | place.tiles << 20 | (place.four ? packed_four_bits : packed_two_bits) << 24;
-        job.scales = ring + place.scales, job.rows = ring + place.row_scales;
-        index += part.first_item + segment * part.record_items;
-    } else {
-        job.codes = (ring + shape.outliers_offset) | packed_outliers << 24;
-        job.scales = part.record_entries;
-        job.rows = segment * shape.segment_channels + shape.four_bit_channels;
-        index = shape.outliers_per_tile;
-    }
-    job.target = record | index << 12 | slot << 24;
-    return job;
-}
-
-// A warp's jobs.
 CRUMB_INLINE packed_job *packed_jobs(const crumb_packed_args &args) {
-    return reinterpret_cast<packed_job *>(packed_memory + args.jobs_offset) + threadIdx.x / 32 * args.warp_jobs;
+    return reinterpret_cast<packed_job *>(packed_memory + args.jobs_offset);
 }
 
-// Writes down the warp's jobs and returns their number.
-CRUMB_INLINE uint32_t packed_plan_jobs(const crumb_packed_args &args, const packed_block &block) {
+// Writes a part's tables, by one warp.
+CRUMB_INLINE void packed_cut_part(const crumb_packed_args &args, const packed_block &block, uint32_t index) {
     const crumb_packed_product &product = args.product;
-    packed_job *jobs = packed_jobs(args);
-    uint32_t count = 0;
+    const crumb_packed_part &part = product.parts[index];
+    const crumb_packed_shape &shape = part.shape;
+    const uint32_t lane = threadIdx.x % 32;
 #pragma unroll 1
-    for (bool more = true; more;) {
-        const uint32_t k = count + threadIdx.x % 32;
-        uint32_t job = threadIdx.x / 32 + k * args.warps, found = product.part_count, tiles = 1, slot = 0;
-        uint32_t records = 0, ring = 0; // of parts before
-#pragma unroll
-        for (uint32_t index = 0; index < 3; index++) {
-            if (index >= product.part_count || found < product.part_count) continue;
-            const crumb_packed_part &part = product.parts[index];
-            const packed_range range(product, block, index);
-            const uint32_t own = part.shape.segments * range.tiles, jobs = own * part.record_jobs;
-            if (job < jobs) {
-                found = index, tiles = range.tiles, slot = range.slot;
-            } else {
-                job -= jobs, records += own, ring += own * packed_ring_bytes(part.shape);
-            }
+    for (uint32_t i = lane; i < part.record_jobs; i += 32) {
+        packed_job job;
+        if (i < part.record_items) {
+            const packed_place place(part, 0, i);
+            job.codes = place.codes | place.tiles << 20, job.scales = place.scales;
+            job.rows = place.row_scales | (place.four ? packed_four_bits : packed_two_bits) << 20;
+            job.channel = place.position;
+        } else {
+            job.codes = shape.outliers_offset | shape.outliers_per_tile << 20, job.scales = part.record_entries;
+            job.rows = packed_outliers << 20, job.channel = shape.four_bit_channels;
         }
-        const bool is_job = found < product.part_count;
-        if (is_job) {
-            const crumb_packed_part &part = product.parts[found];
-            const uint32_t record = job / part.record_jobs, segment = tiles == 1 ? record : record / tiles;
-            jobs[k] = packed_job_of(
-                part, segment, job - record * part.record_jobs, records + record, slot + record - segment * tiles,
-                args.laps ? 0 : ring + record * packed_ring_bytes(part.shape));
-        }
-        const uint32_t lanes = __ballot_sync(~0u, is_job);
-        count += __popc(lanes), more = lanes == ~0u;
+        packed_jobs(args)[part.first_job + i] = job;
     }
-    __syncwarp();
-    return count;
+    packed_cut cut;
+    cut.first_record = cut.ring = 0;
+#pragma unroll 1
+    for (uint32_t before = 0; before < index; before++) {
+        const crumb_packed_shape &other = product.parts[before].shape;
+        const uint32_t records = other.segments * packed_range(product, block, before).tiles;
+        cut.first_record += records, cut.ring += records * packed_ring_bytes(other);
+    }
+    const packed_range range(product, block, index);
+    cut.record_jobs = part.record_jobs, cut.jobs_inverse = part.jobs_inverse;
+    cut.jobs = shape.segments * range.tiles * part.record_jobs;
+    cut.first_job = part.first_job;
+    cut.tiles = range.tiles, cut.tiles_inverse = 0x7FFFFFFFu / max(range.tiles, 1u) + 1, cut.slot = range.slot;
+    cut.ring_bytes = packed_ring_bytes(shape);
+    cut.items = part.own_items, cut.items_inverse = part.items_inverse;
+    cut.first_item = part.first_item, cut.record_items = part.record_items;
+    cut.segment_channels = shape.segment_channels;
+    if (lane == 0) packed_shared_head()->cuts[index] = cut;
 }
-
-// Lane k: item threadIdx.x / 32 + k * args.warps of those whose digits a block makes.
-struct packed_input_item {
-    uint32_t position, tiles; // tiles: 0 where there is none
-    bool four;
-
-    CRUMB_INLINE explicit packed_input_item(const crumb_packed_args &args) : position(0), tiles(0), four(false) {
-        const crumb_packed_product &product = args.product;
-        const uint32_t number = threadIdx.x / 32 + threadIdx.x % 32 * args.warps;
-#pragma unroll 1
-        for (uint32_t index = 0; index < product.part_count; index++) {
-            const crumb_packed_part &part = product.parts[index];
-            const uint32_t own = number - part.first_item;
-            if (own >= part.shape.segments * part.record_items) continue;
-            const uint32_t segment = own / part.record_items;
-            const packed_place place(part, segment, own - segment * part.record_items);
-            position = place.position, tiles = place.tiles, four = place.four;
-        }
-    }
-};

@@ -40,31 +40,36 @@ struct packed_one {
     }
 
     // Makes the digits of all items, each by one warp.
-    CRUMB_INLINE void make_digits(const packed_input_item &mine) const {
-        const uint32_t all = mine.position / CRUMB_CHANNEL_ALIGNMENT << 8 | mine.tiles << 1 | mine.four;
-        uint32_t number = threadIdx.x / 32;
+    CRUMB_INLINE void make_digits() const {
+        uint32_t item = threadIdx.x / 32;
 #pragma unroll 1
-        for (int k = 0;; k++, number += args.warps) {
-            const uint32_t item = __shfl_sync(~0u, all, k), tiles = item >> 1 & 127;
-            if (tiles == 0) break;
-            const uint16_t *from = input() + (item >> 8) * CRUMB_CHANNEL_ALIGNMENT;
-            if (item & 1) {
-                packed_make_digits<4>(from, tiles, digits_of(number));
-            } else {
-                packed_make_digits<2>(from, tiles, digits_of(number));
+        for (uint32_t index = 0; index < args.product.part_count; index++) {
+            const packed_cut &cut = packed_shared_head()->cuts[index];
+#pragma unroll 1
+            for (; item < cut.items; item += args.warps) {
+                const uint32_t segment = packed_quotient(item, cut.items_inverse);
+                const packed_job job = packed_jobs(args)[cut.first_job + item - segment * cut.record_items];
+                const uint16_t *from = input() + segment * cut.segment_channels + job.channel;
+                uint8_t *to = digits_of(cut.first_item + item);
+                if (job.kind() == packed_four_bits) {
+                    packed_make_digits<4>(from, job.count(), to);
+                } else {
+                    packed_make_digits<2>(from, job.count(), to);
+                }
             }
+            item -= cut.items;
         }
     }
 
-    // Waits for a record's scales, outliers and 4-bit codes, and for its 2-bit codes. Where its offsets begin.
-    CRUMB_INLINE const uint8_t *await(uint32_t record, bool two) const {
+    // Waits for a record's scales, outliers and 4-bit codes, and for its 2-bit codes. `place`: in the ring, where
+    // records keep their places.
+    CRUMB_INLINE const uint8_t *await(uint32_t record, uint32_t place, bool two) const {
         packed_head *head = packed_shared_head();
         const uint32_t entry = record % CRUMB_PACKED_IN_FLIGHT, parity = record / CRUMB_PACKED_IN_FLIGHT & 1;
-        const uint8_t *ring = packed_memory + args.ring_offset;
         packed_await_request(record);
         barrier_wait(&head->full4[entry], parity);
         if (two) barrier_wait(&head->full2[entry], parity);
-        return args.laps ? ring + head->offset[entry] : ring;
+        return packed_memory + args.ring_offset + (args.laps ? head->offset[entry] : place);
     }
 
     // Adds `sum` to the warp's sums of its row tile.
@@ -75,40 +80,53 @@ struct packed_one {
         sum = 0;
     }
 
-    template <int bits> CRUMB_INLINE void add_item(const packed_job &job) {
+    template <int bits>
+    CRUMB_INLINE void add_item(const packed_job &job, uint32_t number, uint32_t record, uint32_t place) {
         constexpr uint32_t most = CRUMB_PACKED_ITEM_CHANNELS / (bits == 2 ? CRUMB_TILE2_CHANNELS : CRUMB_TILE4_CHANNELS);
-        if (job.number() != loaded) digits.load<bits>(digits_of(job.number()));
-        loaded = job.number();
-        const uint8_t *from = await(job.record(), bits == 2);
-        const uint8_t *codes = from + job.offset(), *scales = from + job.scales;
+        if (number != loaded) digits.load<bits>(digits_of(number));
+        loaded = number;
+        const uint8_t *from = await(record, place, bits == 2);
+        const uint8_t *codes = from + job.codes_offset(), *scales = from + job.scales;
         const uint32_t lane = threadIdx.x % 32;
-        const uint16_t row_scale = reinterpret_cast<const uint16_t *>(from + job.rows)[lane / 4 + lane % 4 * 8];
-        const int y = job.tiles() == most ? packed_sums<bits, true>(codes, scales, most, digits)
-                                          : packed_sums<bits, false>(codes, scales, job.tiles(), digits);
+        const uint16_t row_scale = reinterpret_cast<const uint16_t *>(from + job.rows_offset())[lane / 4 + lane % 4 * 8];
+        const int y = job.count() == most ? packed_sums<bits, true>(codes, scales, most, digits)
+                                          : packed_sums<bits, false>(codes, scales, job.count(), digits);
         sum += half_value(row_scale) * (static_cast<float>(y) * digits.factor);
     }
 
-    CRUMB_INLINE void work(uint32_t count, uint32_t records) {
-        const packed_job *jobs = packed_jobs(args);
-        uint32_t released = 0;
+    // The warp's jobs.
+    CRUMB_INLINE void work() {
+        uint32_t next = threadIdx.x / 32, released = 0, records = 0;
 #pragma unroll 1
-        for (uint32_t k = 0; k < count; k++) {
-            const packed_job job = jobs[k];
-            packed_release(args, released, job.record());
-            if (job.kind() == packed_outliers) {
-                const uint8_t *from = await(job.record(), false) + job.offset();
-                packed_add_outliers(from, job.scales, job.number(), input() + job.rows, sums_of(job.slot()));
-                continue;
+        for (uint32_t index = 0; index < args.product.part_count; index++) {
+            const packed_cut &cut = packed_shared_head()->cuts[index];
+#pragma unroll 1
+            for (; next < cut.jobs; next += args.warps) {
+                uint32_t record = packed_quotient(next, cut.jobs_inverse);
+                const uint32_t number = next - record * cut.record_jobs;
+                const packed_job job = packed_jobs(args)[cut.first_job + number];
+                const uint32_t segment = packed_quotient(record, cut.tiles_inverse), place = cut.ring + record * cut.ring_bytes;
+                const uint32_t to = cut.slot + record - segment * cut.tiles;
+                record += cut.first_record;
+                packed_release(args, released, record);
+                if (job.kind() == packed_outliers) {
+                    const uint8_t *from = await(record, place, false) + job.codes_offset();
+                    const uint16_t *x = input() + segment * cut.segment_channels + job.channel;
+                    packed_add_outliers(from, job.scales, job.count(), x, sums_of(to));
+                    continue;
+                }
+                if (to != slot) {
+                    store_sum();
+                    slot = to;
+                }
+                const uint32_t item = cut.first_item + segment * cut.record_items + number;
+                if (job.kind() == packed_four_bits) {
+                    add_item<4>(job, item, record, place);
+                } else {
+                    add_item<2>(job, item, record, place);
+                }
             }
-            if (job.slot() != slot) {
-                store_sum();
-                slot = job.slot();
-            }
-            if (job.kind() == packed_four_bits) {
-                add_item<4>(job);
-            } else {
-                add_item<2>(job);
-            }
+            next -= cut.jobs, records = cut.first_record + packed_quotient(cut.jobs, cut.jobs_inverse);
         }
         packed_release(args, released, records);
         store_sum();
@@ -116,12 +134,16 @@ struct packed_one {
 
     CRUMB_INLINE void multiply(const packed_block &block) {
         fetch_input();
-        const packed_input_item mine(args);
-        const uint32_t count = packed_plan_jobs(args, block);
+        // The last warps have the fewest jobs.
+        const uint32_t last = args.warps - 1;
+#pragma unroll 1
+        for (uint32_t index = last - threadIdx.x / 32; index < args.product.part_count; index += args.warps) {
+            packed_cut_part(args, block, index);
+        }
         copies_done<0>();
         barrier_of_warps(1, args.warps);
-        make_digits(mine);
+        make_digits();
         barrier_of_warps(1, args.warps);
-        work(count, packed_records(args.product, block));
+        work();
     }
 };

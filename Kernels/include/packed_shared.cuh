@@ -6,12 +6,24 @@
 // Row tiles of a block for which the end of a product finds what it needs in shared memory.
 constexpr uint32_t packed_rows_ahead = 8 * CRUMB_TILE_ROWS;
 
+// How a part is cut in this block.
+struct alignas(16) packed_cut {
+    uint32_t jobs;                                           // of all records
+    uint32_t record_jobs, jobs_inverse;                      // of a record
+    uint32_t first_job;                                      // of the part's among the jobs of a record of all parts
+    uint32_t tiles, tiles_inverse, slot;                     // row tiles, the slot of the first
+    uint32_t first_record, ring, ring_bytes;                 // the first record's number and place in the ring; bytes of one
+    uint32_t items, items_inverse, first_item, record_items; // with digits of their own, in all; of a record
+    uint32_t segment_channels;
+};
+
 // The start of a block's shared memory. Records in flight go round.
 struct packed_head {
     // A record's 4-bit codes, scales and outliers are there; its 2-bit codes are; no warp needs it any more.
     uint64_t full4[CRUMB_PACKED_IN_FLIGHT], full2[CRUMB_PACKED_IN_FLIGHT], done[CRUMB_PACKED_IN_FLIGHT];
     uint32_t offset[CRUMB_PACKED_IN_FLIGHT]; // in the ring
     alignas(16) uint8_t zeros[160];          // digits of columns that an item's tile does not count for
+    packed_cut cuts[3];
     uint32_t requested;                      // records whose copies have been asked for
     float factors[4];                        // of each token: the norm's
     float squares[24][4];                    // [warp][token] of the new residual stream

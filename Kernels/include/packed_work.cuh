@@ -39,15 +39,6 @@ CRUMB_INLINE uint32_t packed_slots(const crumb_packed_product &product, const pa
     return (block.end - block.begin) * (product.kind == CRUMB_PACKED_SILU ? product.part_count : 1);
 }
 
-// All records of this block.
-CRUMB_INLINE uint32_t packed_records(const crumb_packed_product &product, const packed_block &block) {
-    uint32_t records = 0;
-    for (uint32_t index = 0; index < product.part_count; index++) {
-        records += product.parts[index].shape.segments * packed_range(product, block, index).tiles;
-    }
-    return records;
-}
-
 CRUMB_INLINE const uint8_t *packed_record(const crumb_packed_part &part, uint32_t segment, uint32_t tile) {
     return part.records + static_cast<uint64_t>(segment * part.shape.row_tiles + tile) * part.shape.record_bytes;
 }

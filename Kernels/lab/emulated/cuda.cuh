@@ -219,7 +219,7 @@ template <class To, class From> inline To emulated_bits(From from) {
 }
 inline float __uint_as_float(uint32_t value) { return emulated_bits<float>(value); }
 inline uint32_t __float_as_uint(float value) { return emulated_bits<uint32_t>(value); }
-inline int __popc(uint32_t value) { return __builtin_popcount(value); }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint32_t>(static_cast<uint64_t>(a) * b >> 32); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float value) { return std::exp(value); }
 inline float rsqrtf(float value) { return 1 / std::sqrt(value); }

@@ -267,10 +267,14 @@ typedef struct {
     uint32_t first_warp;
     uint32_t record_entries;
     uint32_t first_unit;
-    // With one token: the first item among those whose digits a block makes; jobs of a record: items, and
-    // its outliers.
+    // With one token: items whose digits a block makes for this part, and the first of its items among those of all parts;
+    // jobs of a record, its items and its outliers, and the first of them; 2^31 / items and 2^31 / jobs, rounded up.
+    uint32_t own_items;
     uint32_t first_item;
     uint32_t record_jobs;
+    uint32_t first_job;
+    uint32_t items_inverse;
+    uint32_t jobs_inverse;
     uint32_t reserved;
     CRUMB_DEVICE(const uint8_t) records; // [segments][row tiles][record_bytes]
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
@@ -316,11 +320,10 @@ typedef struct {
     crumb_packed_product product;
     uint32_t tokens; // M
     float epsilon;
-    // Warps that multiply; with one token, jobs of a warp at most, and places in shared memory of the jobs, of the digits
-    // of all items and of the input; places of the warps' sums and of the records' ring, and its bytes; bytes of a block's copies under way at most; whether places
+    // Warps that multiply; with one token, places in shared memory of the jobs, of the digits of all items
+    // and of the input; places of the warps' sums and of the records' ring, and its bytes; bytes of a block's copies under way at most; whether places
     // of the ring are used more than once. crumb_packed_plan() fills these in.
     uint32_t warps;
-    uint32_t warp_jobs;
     uint32_t jobs_offset;
     uint32_t digits_offset;
     uint32_t input_offset;
@@ -400,7 +403,7 @@ static inline uint64_t crumb_packed_plan(
     const uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1
         : tokens == 2                 ? CRUMB_PACKED_WARPS_M2
                                       : CRUMB_PACKED_WARPS_M4;
-    uint32_t units = 0, items = 0, all_items = 0, positions = 0, inputs = 0, jobs = 0, all_jobs = 0;
+    uint32_t units = 0, items = 0, all_items = 0, positions = 0, inputs = 0, jobs = 0, all_jobs = 0, table = 0;
     uint64_t record = 0, records = 0;
     for (uint32_t p = 0; p < product->part_count; p++) {
         crumb_packed_part *part = product->parts + p;
@@ -420,7 +423,12 @@ static inline uint64_t crumb_packed_plan(
                 part->first_item = product->parts[q].first_item;
             }
         }
-        if (part->first_item == inputs) inputs += part->record_items * s->segments;
+        part->own_items = part->first_item == inputs ? part->record_items * s->segments : 0;
+        inputs += part->own_items;
+        part->first_job = table;
+        table += part->record_jobs;
+        part->items_inverse = 0x7FFFFFFFu / part->record_items + 1;
+        part->jobs_inverse = 0x7FFFFFFFu / part->record_jobs + 1;
         if (part->record_jobs > jobs) jobs = part->record_jobs;
         if (paired) all_jobs += part->record_jobs * s->segments;
         else if (part->record_jobs * s->segments > all_jobs) all_jobs = part->record_jobs * s->segments;
@@ -444,11 +452,10 @@ static inline uint64_t crumb_packed_plan(
     if (tokens == 1) {
         // Where a record has about as many jobs as there are warps, each warp has the same item of all records.
         args->warps = jobs <= most && 2 * jobs > most ? jobs : all_jobs * tiles < most ? (uint32_t)(all_jobs * tiles) : most;
-        args->warp_jobs = (uint32_t)((all_jobs * tiles + args->warps - 1) / args->warps);
     }
     args->window = CRUMB_PACKED_WINDOW;
     args->jobs_offset = CRUMB_PACKED_HEAD_BYTES;
-    args->digits_offset = args->jobs_offset + (tokens == 1 ? (args->warps * args->warp_jobs * 16 + 127) / 128 * 128 : 0);
+    args->digits_offset = args->jobs_offset + (tokens == 1 ? (table * 16 + 127) / 128 * 128 : 0);
     args->input_offset = args->digits_offset + (tokens == 1 ? (inputs * CRUMB_PACKED_DIGIT_BYTES + 127) / 128 * 128 : 0);
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
@@ -562,11 +569,11 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_matvec_args) == 136, "crumb_matvec_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_argmax_args) == 72, "crumb_argmax_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_sample_args) == 88, "crumb_sample_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 104, "crumb_packed_part");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 416, "crumb_packed_product");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 464, "crumb_packed_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 120, "crumb_packed_part");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 464, "crumb_packed_product");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 512, "crumb_packed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 600, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 648, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif
