@@ -18,7 +18,7 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         for (uint32_t i = warp; i < CRUMB_PACKED_IN_FLIGHT; i += blockDim.x / 32) {
             barrier_make(&head->full4[i], copy_arrivals());
             barrier_make(&head->full2[i], copy_arrivals());
-            if (args.laps) barrier_make(&head->done[i], args.warps);
+            if (args.laps) barrier_make(&head->done[i], packed_workers<tokens>(args));
         }
         if (warp == 0) head->requested = 0;
         barriers_made();
@@ -29,23 +29,24 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
     __syncthreads();
     if (warp > args.warps) return packed_copy_warp(args);
     const packed_block block(args.product);
+    if constexpr (tokens == 1) packed_one(args).clear(packed_slots(args.product, block));
     if (warp == args.warps) {
         packed_fetch_ahead(args.product, block);
         wait_for_previous();
         release_next();
         packed_norm<tokens>(args, packed_shared_head()->factors);
         packed_fetch_stream<tokens>(args, block);
+        if constexpr (tokens == 1) barrier_of_warps(3, args.warps + 1);
     } else if constexpr (tokens == 1) {
-        packed_one one(args);
-        one.clear(packed_slots(args.product, block));
         wait_for_previous();
         release_next();
-        one.multiply(block);
+        packed_one(args).make_ready(block);
     } else {
         wait_for_previous();
         release_next();
         packed_worker<tokens>(args).multiply(block);
     }
+    if constexpr (tokens == 1) packed_one(args).work();
     packed_finish<tokens>(args, block);
 }
 

@@ -8,14 +8,24 @@
 template <int tokens>
 CRUMB_INLINE void packed_norm(const crumb_packed_args &args, float *factors) {
     const crumb_packed_product &product = args.product;
+    const uint32_t count = product.squares ? product.square_count * args.tokens : 0;
     float sums[tokens] = {};
-#pragma unroll 5
-    for (uint32_t i = threadIdx.x % 32; product.squares && i < product.square_count; i += 32) {
+    // A round of loads takes a microsecond: five at once are those of 160 blocks.
+#pragma unroll 1
+    for (uint32_t first = threadIdx.x % 32 * args.tokens; first < count; first += 160 * args.tokens) {
+        float squares[5][tokens];
 #pragma unroll
-        for (int token = 0; token < tokens; token++) {
-            if (static_cast<uint32_t>(token) < args.tokens) {
-                sums[token] += __ldcg(product.squares + i * args.tokens + token);
+        for (int k = 0; k < 5; k++) {
+#pragma unroll
+            for (uint32_t token = 0; token < tokens; token++) {
+                const uint32_t i = first + 32 * k * args.tokens + token;
+                squares[k][token] = i < count && token < args.tokens ? __ldcg(product.squares + i) : 0;
             }
+        }
+#pragma unroll
+        for (int k = 0; k < 5; k++) {
+#pragma unroll
+            for (int token = 0; token < tokens; token++) sums[token] += squares[k][token];
         }
     }
 #pragma unroll
@@ -29,14 +39,15 @@ CRUMB_INLINE void packed_norm(const crumb_packed_args &args, float *factors) {
 // Row `row` of a slot's row tile.
 template <int tokens>
 CRUMB_INLINE float packed_sum(const crumb_packed_args &args, uint32_t slot, uint32_t token, uint32_t row) {
+    constexpr uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1 + 1 : tokens == 2 ? CRUMB_PACKED_WARPS_M2 : CRUMB_PACKED_WARPS_M4;
+    const uint32_t warps = packed_workers<tokens>(args);
     const float *from = reinterpret_cast<const float *>(packed_memory + args.sums_offset)
-        + (slot * args.warps * tokens + token) * CRUMB_TILE_ROWS + row;
-    constexpr uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1 : tokens == 2 ? CRUMB_PACKED_WARPS_M2 : CRUMB_PACKED_WARPS_M4;
+        + (slot * warps * tokens + token) * CRUMB_TILE_ROWS + row;
     float sum = 0;
     // All at once: a load takes 30 cycles.
 #pragma unroll
     for (uint32_t warp = 0; warp < most; warp++) {
-        if (warp < args.warps) sum += from[warp * tokens * CRUMB_TILE_ROWS];
+        if (warp < warps) sum += from[warp * tokens * CRUMB_TILE_ROWS];
     }
     return sum * packed_shared_head()->factors[token];
 }

@@ -1,4 +1,4 @@
-// What the warps of a block do, with one token: jobs, each an item of a record or a record's outliers, taken in turns in the
+// What the warps of a block do, with one token: jobs, each an item of a record or a run of its outliers, taken in turns in the
 // order of the records.
 //
 // What all blocks' divisions and choices come to stands in shared memory, a table for each part, made by one warp while the
@@ -15,8 +15,8 @@ enum packed_job_kind : uint32_t { packed_four_bits, packed_two_bits, packed_outl
 
 // A job of a record. Offsets are bytes within the record.
 struct alignas(16) packed_job {
-    uint32_t codes;   // of the codes, or of the outliers; bits 20 ...: tiles of the item, or outliers of a tile
-    uint32_t scales;  // of the first-order scales, or the outliers' number
+    uint32_t codes;   // of the codes, or of the first outlier; bits 20 ...: tiles of the item
+    uint32_t scales;  // of the first-order scales, or how many outliers are left of the pool
     uint32_t rows;    // of the row scales; bits 20 ...: kind
     uint32_t channel; // the first one within the segment
 
@@ -45,8 +45,14 @@ CRUMB_INLINE void packed_cut_part(const crumb_packed_args &args, const packed_bl
             job.rows = place.row_scales | (place.four ? packed_four_bits : packed_two_bits) << 20;
             job.channel = place.position;
         } else {
-            job.codes = shape.outliers_offset | shape.outliers_per_tile << 20, job.scales = part.record_entries;
-            job.rows = packed_outliers << 20, job.channel = shape.four_bit_channels;
+            const uint32_t pool_entries = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * shape.outliers_per_tile;
+            const uint32_t pool_runs = (pool_entries + CRUMB_PACKED_RUN - 1) / CRUMB_PACKED_RUN;
+            const uint32_t run = i - part.record_items, pool = run / pool_runs;
+            const uint32_t first = pool * pool_entries + (run - pool * pool_runs) * CRUMB_PACKED_RUN;
+            job.codes = shape.outliers_offset + 4 * first;
+            job.scales = min((pool + 1) * pool_entries, part.record_entries) - first;
+            job.rows = packed_outliers << 20;
+            job.channel = shape.four_bit_channels + pool * CRUMB_OUTLIER_CHANNELS;
         }
         packed_jobs(args)[part.first_job + i] = job;
     }

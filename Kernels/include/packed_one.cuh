@@ -21,7 +21,7 @@ struct packed_one {
     // This warp's sums of a row tile, fp32 [32].
     CRUMB_INLINE float *sums_of(uint32_t slot) const {
         return reinterpret_cast<float *>(packed_memory + args.sums_offset)
-            + (slot * args.warps + threadIdx.x / 32) * CRUMB_TILE_ROWS;
+            + (slot * packed_workers<1>(args) + threadIdx.x / 32) * CRUMB_TILE_ROWS;
     }
 
     CRUMB_INLINE void clear(uint32_t slots) const {
@@ -101,7 +101,7 @@ struct packed_one {
         for (uint32_t index = 0; index < args.product.part_count; index++) {
             const packed_cut &cut = packed_shared_head()->cuts[index];
 #pragma unroll 1
-            for (; next < cut.jobs; next += args.warps) {
+            for (; next < cut.jobs; next += packed_workers<1>(args)) {
                 uint32_t record = packed_quotient(next, cut.jobs_inverse);
                 const uint32_t number = next - record * cut.record_jobs;
                 const packed_job job = packed_jobs(args)[cut.first_job + number];
@@ -112,7 +112,7 @@ struct packed_one {
                 if (job.kind() == packed_outliers) {
                     const uint8_t *from = await(record, place, false) + job.codes_offset();
                     const uint16_t *x = input() + segment * cut.segment_channels + job.channel;
-                    packed_add_outliers(from, job.scales, job.count(), x, sums_of(to));
+                    packed_add_outliers(from, job.scales, x, sums_of(to));
                     continue;
                 }
                 if (to != slot) {
@@ -132,7 +132,9 @@ struct packed_one {
         store_sum();
     }
 
-    CRUMB_INLINE void multiply(const packed_block &block) {
+    // Brings the input, the digits of its items and the tables into shared memory, by args.warps warps; the norm's warp
+    // waits for them when it is ready.
+    CRUMB_INLINE void make_ready(const packed_block &block) const {
         fetch_input();
         // The last warps have the fewest jobs.
         const uint32_t last = args.warps - 1;
@@ -144,6 +146,6 @@ struct packed_one {
         barrier_of_warps(1, args.warps);
         make_digits();
         barrier_of_warps(1, args.warps);
-        work();
+        barrier_of_warps_arrive(3, args.warps + 1);
     }
 };

@@ -45,9 +45,9 @@ struct packed_outlier {
     }
 };
 
-// One token: up to 128 entries of one pool at once, four neighbours a lane. `input`: of the pool's first channel, in
+// One token: up to CRUMB_PACKED_RUN entries of one pool at once, four neighbours a lane. `input`: of the pool's first channel, in
 // shared memory. What is behind a record's last entries is zero, as unused ones are.
-CRUMB_INLINE void packed_add_run(const uint8_t *entries, uint32_t count, const uint16_t *input, float *rows) {
+CRUMB_INLINE void packed_add_outliers(const uint8_t *entries, uint32_t count, const uint16_t *input, float *rows) {
     const uint32_t lane = threadIdx.x % 32;
     uint4 four = make_uint4(0, 0, 0, 0);
     if (4 * lane < count) four = reinterpret_cast<const uint4 *>(entries)[lane];
@@ -88,19 +88,4 @@ CRUMB_INLINE void packed_add_run(const uint8_t *entries, uint32_t count, const u
         if (ends && all != 0) rows[row[i]] += all;
     }
     __syncwarp();
-}
-
-// A record's outliers.
-CRUMB_INLINE void packed_add_outliers(
-    const uint8_t *entries, uint32_t count, uint32_t tile_entries, const uint16_t *input, float *rows) {
-    uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * tile_entries;
-#pragma unroll 1
-    while (count > 0) {
-        const uint32_t run = min(min(pool, count), 128u);
-        packed_add_run(entries, run, input, rows);
-        entries += 4 * run, count -= run, pool -= run;
-        if (pool == 0) {
-            pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * tile_entries, input += CRUMB_OUTLIER_CHANNELS;
-        }
-    }
 }

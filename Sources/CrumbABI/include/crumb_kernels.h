@@ -70,6 +70,7 @@ enum {
     CRUMB_PACKED_SHORT_RECORD = 16384, // bytes of a record that is copied in one piece
     CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
     CRUMB_PACKED_HEAD_BYTES = 7680,
+    CRUMB_PACKED_RUN = 128,         // outliers that a warp adds at a time, with one token
     CRUMB_PACKED_DIGIT_BYTES = 576, // of an item's digits, with one token
     // packed_matmul_mM: channels of a chunk of codes; bytes of a row tile's codes of one in shared memory, and with its
     // scales.
@@ -268,7 +269,7 @@ typedef struct {
     uint32_t record_entries;
     uint32_t first_unit;
     // With one token: items whose digits a block makes for this part, and the first of its items among those of all parts;
-    // jobs of a record, its items and its outliers, and the first of them; 2^31 / items and 2^31 / jobs, rounded up.
+    // jobs of a record, its items and runs of its outliers, and the first of them; 2^31 / items and 2^31 / jobs, rounded up.
     uint32_t own_items;
     uint32_t first_item;
     uint32_t record_jobs;
@@ -414,7 +415,10 @@ static inline uint64_t crumb_packed_plan(
         part->record_items = part->items4 + (two_bit_channels + item - 1) / item;
         part->record_entries = two_bit_channels / CRUMB_TILE2_CHANNELS * s->outliers_per_tile;
         part->first_unit = paired ? 0 : units;
-        part->record_jobs = part->record_items + (part->record_entries > 0);
+        const uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * s->outliers_per_tile, run = CRUMB_PACKED_RUN;
+        const uint32_t pools = two_bit_channels / CRUMB_OUTLIER_CHANNELS;
+        part->record_jobs = part->record_items + pools * ((pool + run - 1) / run)
+            + (part->record_entries - pools * pool + run - 1) / run;
         // Parts that are cut alike share their digits.
         part->first_item = inputs;
         for (uint32_t q = 0; q < p; q++) {
@@ -451,7 +455,9 @@ static inline uint64_t crumb_packed_plan(
     args->warps = items < most ? items : most;
     if (tokens == 1) {
         // Where a record has about as many jobs as there are warps, each warp has the same item of all records.
-        args->warps = jobs <= most && 2 * jobs > most ? jobs : all_jobs * tiles < most ? (uint32_t)(all_jobs * tiles) : most;
+        // One of the warps is the norm's.
+        const uint64_t wanted = jobs <= most + 1 && 2 * jobs > most ? jobs : all_jobs * tiles;
+        args->warps = wanted > most ? most : wanted > 2 ? (uint32_t)wanted - 1 : 1;
     }
     args->window = CRUMB_PACKED_WINDOW;
     args->jobs_offset = CRUMB_PACKED_HEAD_BYTES;
@@ -460,7 +466,7 @@ static inline uint64_t crumb_packed_plan(
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
     args->sums_offset = (uint32_t)sums;
-    const uint64_t ring = args->sums_offset + args->warps * slots * tokens * CRUMB_TILE_ROWS * 4;
+    const uint64_t ring = args->sums_offset + (args->warps + (tokens == 1)) * slots * tokens * CRUMB_TILE_ROWS * 4;
     record = (record + 127) / 128 * 128;
     if (ring + record > shared_limit) return 0;
     uint64_t bytes = (shared_limit - ring) / 128 * 128;
