@@ -29,7 +29,6 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
     __syncthreads();
     if (warp > args.warps) return packed_copy_warp(args);
     const packed_block block(args.product);
-    if constexpr (tokens == 1) packed_one(args).clear(packed_slots(args.product, block));
     if (warp == args.warps) {
         packed_fetch_ahead(args.product, block);
         wait_for_previous();
@@ -38,6 +37,7 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         packed_fetch_stream<tokens>(args, block);
         if constexpr (tokens == 1) barrier_of_warps(3, args.warps + 1);
     } else if constexpr (tokens == 1) {
+        packed_one(args).clear(packed_slots(args.product, block));
         wait_for_previous();
         release_next();
         packed_one(args).make_ready(block);

@@ -39,15 +39,16 @@ CRUMB_INLINE void packed_norm(const crumb_packed_args &args, float *factors) {
 // Row `row` of a slot's row tile.
 template <int tokens>
 CRUMB_INLINE float packed_sum(const crumb_packed_args &args, uint32_t slot, uint32_t token, uint32_t row) {
-    constexpr uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1 + 1 : tokens == 2 ? CRUMB_PACKED_WARPS_M2 : CRUMB_PACKED_WARPS_M4;
-    const uint32_t warps = packed_workers<tokens>(args);
-    const float *from = reinterpret_cast<const float *>(packed_memory + args.sums_offset)
-        + (slot * warps * tokens + token) * CRUMB_TILE_ROWS + row;
+    const float *sums = reinterpret_cast<const float *>(packed_memory + args.sums_offset);
     float sum = 0;
-    // All at once: a load takes 30 cycles.
+    if constexpr (tokens == 1) {
+        const float4 *from = reinterpret_cast<const float4 *>(sums + (slot * CRUMB_TILE_ROWS + row) * CRUMB_PACKED_SUMS);
 #pragma unroll
-    for (uint32_t warp = 0; warp < most; warp++) {
-        if (warp < warps) sum += from[warp * tokens * CRUMB_TILE_ROWS];
+        for (int k = 0; k < CRUMB_PACKED_SUMS / 4; k++) sum += (from[k].x + from[k].y) + (from[k].z + from[k].w);
+    } else {
+        sums += (slot * args.warps * tokens + token) * CRUMB_TILE_ROWS + row;
+#pragma unroll 6
+        for (uint32_t warp = 0; warp < args.warps; warp++) sum += sums[warp * tokens * CRUMB_TILE_ROWS];
     }
     return sum * packed_shared_head()->factors[token];
 }

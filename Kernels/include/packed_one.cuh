@@ -18,14 +18,18 @@ struct packed_one {
     CRUMB_INLINE uint8_t *digits_of(uint32_t item) const {
         return packed_memory + args.digits_offset + item * CRUMB_PACKED_DIGIT_BYTES;
     }
-    // This warp's sums of a row tile, fp32 [32].
+    // This warp's sum of the first row of a row tile: fp32 [32][CRUMB_PACKED_SUMS], a warp's own beside the others'.
     CRUMB_INLINE float *sums_of(uint32_t slot) const {
         return reinterpret_cast<float *>(packed_memory + args.sums_offset)
-            + (slot * packed_workers<1>(args) + threadIdx.x / 32) * CRUMB_TILE_ROWS;
+            + slot * CRUMB_TILE_ROWS * CRUMB_PACKED_SUMS + threadIdx.x / 32;
     }
 
     CRUMB_INLINE void clear(uint32_t slots) const {
-        for (uint32_t i = 0; i < slots; i++) sums_of(i)[threadIdx.x % 32] = 0;
+        float4 *sums = reinterpret_cast<float4 *>(packed_memory + args.sums_offset);
+#pragma unroll 1
+        for (uint32_t i = threadIdx.x; i < slots * (CRUMB_TILE_ROWS * CRUMB_PACKED_SUMS / 4); i += 32 * args.warps) {
+            sums[i] = make_float4(0, 0, 0, 0);
+        }
     }
 
     // Asks for the input, all of it by all warps that multiply: a load takes 2000 cycles while the records come in.
@@ -76,7 +80,7 @@ struct packed_one {
     CRUMB_INLINE void store_sum() {
         const uint32_t lane = threadIdx.x % 32;
         __syncwarp();
-        sums_of(slot)[lane / 4 + lane % 4 * 8] += sum;
+        sums_of(slot)[(lane / 4 + lane % 4 * 8) * CRUMB_PACKED_SUMS] += sum;
         sum = 0;
     }
 

@@ -46,7 +46,7 @@ struct packed_outlier {
 };
 
 // One token: up to CRUMB_PACKED_RUN entries of one pool at once, four neighbours a lane. `input`: of the pool's first channel, in
-// shared memory. What is behind a record's last entries is zero, as unused ones are.
+// shared memory; `rows`: fp32 [32][CRUMB_PACKED_SUMS]. What is behind a record's last entries is zero, as unused ones are.
 CRUMB_INLINE void packed_add_outliers(const uint8_t *entries, uint32_t count, const uint16_t *input, float *rows) {
     const uint32_t lane = threadIdx.x % 32;
     uint4 four = make_uint4(0, 0, 0, 0);
@@ -85,7 +85,7 @@ CRUMB_INLINE void packed_add_outliers(const uint8_t *entries, uint32_t count, co
     for (int i = 0; i < 4; i++) {
         const float all = i == 3 ? last : joins && first[i] ? sum[i] + carried : sum[i];
         const bool ends = i == 3 ? lane == 31 || row[3] != after : row[i] != row[i + 1];
-        if (ends && all != 0) rows[row[i]] += all;
+        if (ends && all != 0) rows[row[i] * CRUMB_PACKED_SUMS] += all;
     }
     __syncwarp();
 }

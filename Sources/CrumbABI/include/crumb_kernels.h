@@ -70,6 +70,7 @@ enum {
     CRUMB_PACKED_SHORT_RECORD = 16384, // bytes of a record that is copied in one piece
     CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
     CRUMB_PACKED_HEAD_BYTES = 7680,
+    CRUMB_PACKED_SUMS = 20,         // places for warps' sums of a row with one token, CRUMB_PACKED_WARPS_M1 and more
     CRUMB_PACKED_RUN = 128,         // outliers that a warp adds at a time, with one token
     CRUMB_PACKED_DIGIT_BYTES = 576, // of an item's digits, with one token
     // packed_matmul_mM: channels of a chunk of codes; bytes of a row tile's codes of one in shared memory, and with its
@@ -466,7 +467,8 @@ static inline uint64_t crumb_packed_plan(
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
     args->sums_offset = (uint32_t)sums;
-    const uint64_t ring = args->sums_offset + (args->warps + (tokens == 1)) * slots * tokens * CRUMB_TILE_ROWS * 4;
+    const uint64_t ring = args->sums_offset
+        + (tokens == 1 ? CRUMB_PACKED_SUMS : args->warps * tokens) * slots * CRUMB_TILE_ROWS * 4;
     record = (record + 127) / 128 * 128;
     if (ring + record > shared_limit) return 0;
     uint64_t bytes = (shared_limit - ring) / 128 * 128;
