@@ -35,7 +35,6 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         release_next();
         packed_norm<tokens>(args, packed_shared_head()->factors);
         packed_fetch_stream<tokens>(args, block);
-        if constexpr (tokens == 1) barrier_of_warps(3, args.warps + 1);
     } else if constexpr (tokens == 1) {
         packed_one(args).clear(packed_slots(args.product, block));
         wait_for_previous();
@@ -46,7 +45,10 @@ template <int tokens> CRUMB_INLINE void packed_product(const crumb_packed_args &
         release_next();
         packed_worker<tokens>(args).multiply(block);
     }
-    if constexpr (tokens == 1) packed_one(args).work();
+    if constexpr (tokens == 1) {
+        barrier_of_warps(1, args.warps + 1);
+        packed_one(args).work();
+    }
     packed_finish<tokens>(args, block);
 }
 

@@ -113,12 +113,9 @@ CRUMB_INLINE void packed_finish(const crumb_packed_args &args, const packed_bloc
     // The warp of the norm is the first.
     const uint32_t warp = threadIdx.x / 32 == args.warps ? 0 : threadIdx.x / 32 + 1, lane = threadIdx.x % 32;
     const uint32_t units = block.end - block.begin, warps = max(min(units, args.warps + 1), 1u);
-    if (warp >= warps) {
-        barrier_of_warps_arrive(2, args.warps + 1);
-        return;
-    }
-    packed_rows rows(product, block.begin + warp);
+    packed_rows rows(product, block.begin + min(warp, warps - 1));
     barrier_of_warps(2, args.warps + 1);
+    if (warp >= warps) return;
     float squares[tokens] = {};
 #pragma unroll 1
     for (uint32_t unit = warp; unit < units; unit += warps) {

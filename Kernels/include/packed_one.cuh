@@ -87,8 +87,13 @@ struct packed_one {
     template <int bits>
     CRUMB_INLINE void add_item(const packed_job &job, uint32_t number, uint32_t record, uint32_t place) {
         constexpr uint32_t most = CRUMB_PACKED_ITEM_CHANNELS / (bits == 2 ? CRUMB_TILE2_CHANNELS : CRUMB_TILE4_CHANNELS);
+#if __CUDA_ARCH__ >= 1200
+        // There it would take a register too many to keep them from item to item.
+        digits.load<bits>(digits_of(number));
+#else
         if (number != loaded) digits.load<bits>(digits_of(number));
         loaded = number;
+#endif
         const uint8_t *from = await(record, place, bits == 2);
         const uint8_t *codes = from + job.codes_offset(), *scales = from + job.scales;
         const uint32_t lane = threadIdx.x % 32;
@@ -100,7 +105,7 @@ struct packed_one {
 
     // The warp's jobs.
     CRUMB_INLINE void work() {
-        uint32_t next = threadIdx.x / 32, released = 0, records = 0;
+        uint32_t next = threadIdx.x / 32, released = 0;
 #pragma unroll 1
         for (uint32_t index = 0; index < args.product.part_count; index++) {
             const packed_cut &cut = packed_shared_head()->cuts[index];
@@ -130,14 +135,14 @@ struct packed_one {
                     add_item<2>(job, item, record, place);
                 }
             }
-            next -= cut.jobs, records = cut.first_record + packed_quotient(cut.jobs, cut.jobs_inverse);
+            next -= cut.jobs;
         }
-        packed_release(args, released, records);
+        const packed_cut &last = packed_shared_head()->cuts[args.product.part_count - 1];
+        packed_release(args, released, last.first_record + packed_quotient(last.jobs, last.jobs_inverse));
         store_sum();
     }
 
-    // Brings the input, the digits of its items and the tables into shared memory, by args.warps warps; the norm's warp
-    // waits for them when it is ready.
+    // Brings the input, the digits of its items and the tables into shared memory, by args.warps warps.
     CRUMB_INLINE void make_ready(const packed_block &block) const {
         fetch_input();
         // The last warps have the fewest jobs.
@@ -147,9 +152,7 @@ struct packed_one {
             packed_cut_part(args, block, index);
         }
         copies_done<0>();
-        barrier_of_warps(1, args.warps);
+        barrier_of_warps(3, args.warps);
         make_digits();
-        barrier_of_warps(1, args.warps);
-        barrier_of_warps_arrive(3, args.warps + 1);
     }
 };

@@ -38,14 +38,10 @@ CRUMB_INLINE uint32_t load_progress(const uint32_t *from) {
     return value;
 }
 
-// Waits for so many of the block's warps, or is counted without waiting.
+// Waits for so many of the block's warps.
 CRUMB_INLINE void barrier_of_warps(int number, uint32_t warps) {
     __syncwarp();
     asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(warps * 32) : "memory");
-}
-CRUMB_INLINE void barrier_of_warps_arrive(int number, uint32_t warps) {
-    __syncwarp();
-    asm volatile("bar.arrive %0, %1;" ::"r"(number), "r"(warps * 32) : "memory");
 }
 
 CRUMB_INLINE void barrier_arrive(uint64_t *barrier) {

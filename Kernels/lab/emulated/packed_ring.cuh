@@ -10,16 +10,14 @@ inline uint32_t load_progress(const uint32_t *from) {
     emulated_yield();
     return *from;
 }
-inline bool barrier_of_warps_arrive(int number, uint32_t warps) {
-    uint32_t &arrived = emulated->named_arrived[number];
-    if (++arrived != warps * 32) return false;
-    arrived = 0, emulated->named_generation[number]++, emulated_moved();
-    return true;
-}
 inline void barrier_of_warps(int number, uint32_t warps) {
-    const uint32_t &now = emulated->named_generation[number], generation = now;
-    if (barrier_of_warps_arrive(number, warps)) return;
-    while (now == generation) emulated_yield();
+    uint32_t &arrived = emulated->named_arrived[number], &now = emulated->named_generation[number];
+    const uint32_t generation = now;
+    if (++arrived == warps * 32) {
+        arrived = 0, now++, emulated_moved();
+    } else {
+        while (now == generation) emulated_yield();
+    }
 }
 inline void barrier_arrive(uint64_t *barrier) { ++*reinterpret_cast<uint32_t *>(barrier), emulated_moved(); }
 inline void barrier_wait(uint64_t *barrier, uint32_t parity) {
