@@ -1,9 +1,10 @@
 // y = W x for packed matrices and up to 4 tokens: the products of the decode step.
 //
 // Grid: at most one block a multiprocessor. Block: args.warps warps that multiply, one that works out the norm, one that
-// copies records into a ring in shared memory. Each multiplying warp takes items of the records in turns and loads what it
-// needs of the activations by itself: none waits for another until the end, when the warps' sums of each row are added in
-// order (the same bits from run to run). Dynamic shared memory: as crumb_packed_plan() says.
+// copies records into a ring in shared memory. The warps take items of the records in turns. With one token they first
+// make the digits of all activations together, and the norm's warp multiplies too; with more, each warp loads what it
+// needs of the activations by itself. At the end the warps' sums of each row are added in order (the same bits from run to
+// run). Dynamic shared memory: as crumb_packed_plan() says.
 // Bytes: the records, once. The first records are requested before the previous kernel is waited for.
 #include "include/packed_copies.cuh"
 #include "include/packed_finish.cuh"

@@ -1,5 +1,5 @@
-// What the warps of a block do, with one token: jobs, each an item of a record or a run of its outliers, taken in turns in the
-// order of the records.
+// What the warps of a block do, with one token: jobs, each an item of a record or a run of its outliers, taken in turns
+// in the order of the records.
 //
 // What all blocks' divisions and choices come to stands in shared memory, a table for each part, made by one warp while the
 // activations are on their way: a job costs some twenty instructions from there.

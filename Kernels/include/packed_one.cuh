@@ -114,8 +114,8 @@ struct packed_one {
                 uint32_t record = packed_quotient(next, cut.jobs_inverse);
                 const uint32_t number = next - record * cut.record_jobs;
                 const packed_job job = packed_jobs(args)[cut.first_job + number];
-                const uint32_t segment = packed_quotient(record, cut.tiles_inverse), place = cut.ring + record * cut.ring_bytes;
-                const uint32_t to = cut.slot + record - segment * cut.tiles;
+                const uint32_t segment = packed_quotient(record, cut.tiles_inverse);
+                const uint32_t place = cut.ring + record * cut.ring_bytes, to = cut.slot + record - segment * cut.tiles;
                 record += cut.first_record;
                 packed_release(args, released, record);
                 if (job.kind() == packed_outliers) {

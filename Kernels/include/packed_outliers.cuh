@@ -45,8 +45,9 @@ struct packed_outlier {
     }
 };
 
-// One token: up to CRUMB_PACKED_RUN entries of one pool at once, four neighbours a lane. `input`: of the pool's first channel, in
-// shared memory; `rows`: fp32 [32][CRUMB_PACKED_SUMS]. What is behind a record's last entries is zero, as unused ones are.
+// One token: up to CRUMB_PACKED_RUN entries of one pool at once, four neighbours a lane. `input`: of the pool's first
+// channel, in shared memory; `rows`: fp32 [32][CRUMB_PACKED_SUMS]. What is behind a record's last entries is zero, as
+// unused ones are.
 CRUMB_INLINE void packed_add_outliers(const uint8_t *entries, uint32_t count, const uint16_t *input, float *rows) {
     const uint32_t lane = threadIdx.x % 32;
     uint4 four = make_uint4(0, 0, 0, 0);

@@ -35,7 +35,7 @@ struct packed_head {
 
 static_assert(sizeof(packed_head) <= CRUMB_PACKED_HEAD_BYTES, "crumb_packed_plan() counts on it");
 
-// Warps that take jobs: with one token the norm's warp too, when the factor is there.
+// Warps that take jobs: with one token the norm's warp too.
 template <int tokens> CRUMB_INLINE uint32_t packed_workers(const crumb_packed_args &args) {
     return tokens == 1 ? args.warps + 1 : args.warps;
 }

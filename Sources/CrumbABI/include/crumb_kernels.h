@@ -270,7 +270,8 @@ typedef struct {
     uint32_t record_entries;
     uint32_t first_unit;
     // With one token: items whose digits a block makes for this part, and the first of its items among those of all parts;
-    // jobs of a record, its items and runs of its outliers, and the first of them; 2^31 / items and 2^31 / jobs, rounded up.
+    // jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; 2^31 / items
+    // and 2^31 / jobs, rounded up.
     uint32_t own_items;
     uint32_t first_item;
     uint32_t record_jobs;
@@ -322,9 +323,9 @@ typedef struct {
     crumb_packed_product product;
     uint32_t tokens; // M
     float epsilon;
-    // Warps that multiply; with one token, places in shared memory of the jobs, of the digits of all items
-    // and of the input; places of the warps' sums and of the records' ring, and its bytes; bytes of a block's copies under way at most; whether places
-    // of the ring are used more than once. crumb_packed_plan() fills these in.
+    // Warps that multiply; places in shared memory, with one token, of a record's jobs, of the digits of all items and of
+    // the input, and of the warps' sums and of the records' ring; its bytes; bytes of a block's copies under way at most;
+    // whether places of the ring are used more than once. crumb_packed_plan() fills these in.
     uint32_t warps;
     uint32_t jobs_offset;
     uint32_t digits_offset;
