@@ -87,7 +87,7 @@ struct packed_one {
     template <int bits>
     CRUMB_INLINE void add_item(const packed_job &job, uint32_t number, uint32_t record, uint32_t place) {
         constexpr uint32_t most = CRUMB_PACKED_ITEM_CHANNELS / (bits == 2 ? CRUMB_TILE2_CHANNELS : CRUMB_TILE4_CHANNELS);
-#if __CUDA_ARCH__ >= 1200
+#if __CUDA_ARCH__ >= 1000
         // There it would take a register too many to keep them from item to item.
         digits.load<bits>(digits_of(number));
 #else
