@@ -131,7 +131,7 @@ template <int tokens> static int check_store(const input_case &c, float magnitud
     std::vector<float> y(c.tokens * total, NAN);
     args.output = y.data(), args.output_stride = total;
     args.kind = CRUMB_PACKED_STORE;
-    launch<tokens>(launch_of(args, c.tokens), c.blocks, c.shape.rows == 70 ? 40 * 1024 : 227 * 1024);
+    launch<tokens>(launch_of(args, c.tokens), c.blocks, c.shape.rows == 70 ? 50 * 1024 : 227 * 1024);
     std::vector<double> expected(y.size()), got(y.begin(), y.end());
     for (uint32_t p = 0; p < parts.size(); p++) {
         std::vector<double> product = reference(parts[p].shape, parts[p].bytes, x.values, c.tokens);

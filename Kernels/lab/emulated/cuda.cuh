@@ -185,6 +185,12 @@ template <class Value> inline Value __shfl_up_sync(unsigned, Value value, int by
     int lane = threadIdx.x % 32;
     return all[lane >= by ? lane - by : lane];
 }
+template <class Value> inline Value __shfl_down_sync(unsigned, Value value, int by) {
+    Value all[32];
+    emulated_meet(value, all);
+    int lane = threadIdx.x % 32;
+    return all[lane + by < 32 ? lane + by : lane];
+}
 template <class Value> inline Value __ldcg(const Value *from) { return *from; }
 template <class Value> inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> inline Value __ldg(const Value *from) { return *from; }
@@ -202,6 +208,10 @@ inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     for (int i = 0; i < 4; i++) out |= (uint32_t)(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
     return out;
 }
+inline int __dp4a(int a, int b, int c) {
+    for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
+    return c;
+}
 template <class To, class From> inline To emulated_bits(From from) {
     To to;
     std::memcpy(&to, &from, sizeof to);
@@ -209,6 +219,8 @@ template <class To, class From> inline To emulated_bits(From from) {
 }
 inline float __uint_as_float(uint32_t value) { return emulated_bits<float>(value); }
 inline uint32_t __float_as_uint(float value) { return emulated_bits<uint32_t>(value); }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint32_t>(static_cast<uint64_t>(a) * b >> 32); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float value) { return std::exp(value); }
 inline float rsqrtf(float value) { return 1 / std::sqrt(value); }
 inline int min(int a, int b) { return a < b ? a : b; }
