@@ -72,15 +72,21 @@ static uint32_t window, tiles; // 0: what the plan says
 
 template <class Kernel, class Arguments>
 static void launch(
-    Kernel function, const Arguments &args, int blocks, uint32_t threads, uint64_t bytes, cudaStream_t stream, bool dependent) {
+    Kernel function, const Arguments &args, int blocks, uint32_t threads, uint64_t bytes, cudaStream_t stream, bool dependent,
+    uint32_t cluster = 0) {
     CHECK(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
-    cudaLaunchAttribute attribute = {};
+    cudaLaunchAttribute attributes[2] = {};
+    if (cluster) {
+        attributes[0].id = cudaLaunchAttributeClusterDimension;
+        attributes[0].val.clusterDim.x = cluster, attributes[0].val.clusterDim.y = attributes[0].val.clusterDim.z = 1;
+    }
+    cudaLaunchAttribute &attribute = attributes[cluster ? 1 : 0];
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t configuration = {};
     configuration.gridDim = blocks, configuration.blockDim = threads;
     configuration.dynamicSmemBytes = bytes, configuration.stream = stream;
-    configuration.attrs = &attribute, configuration.numAttrs = dependent ? 1 : 0;
+    configuration.attrs = attributes, configuration.numAttrs = (cluster ? 1 : 0) + (dependent ? 1 : 0);
     CHECK(cudaLaunchKernelEx(&configuration, function, args));
 }
 
@@ -92,6 +98,17 @@ static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream
     if (v.matmul) {
         crumb_matmul_args wide = {};
         wide.product = args.product, wide.tokens = args.tokens, wide.epsilon = args.epsilon;
+        #ifndef ROLES_FROM
+#define ROLES_FROM 4
+#endif
+        if (v.tokens >= 8 * ROLES_FROM) {
+            wide.tiles = CRUMB_ROLES_TILES, wide.slices = 1, wide.whole = CRUMB_MATMUL_ROLES;
+            const uint64_t bytes = crumb_matmul_plan(&wide, v.tokens, multiprocessors, 227 * 1024);
+            if (!bytes) std::printf("too little shared memory\n"), std::exit(1);
+            wide.partials = partials, wide.arrivals = arrivals;
+            launch(v.matmul, wide, multiprocessors, CRUMB_ROLES_THREADS, bytes, stream, dependent);
+            return;
+        }
         const uint32_t most = CRUMB_MATMUL_WARPS, paired = v.kind == CRUMB_PACKED_SILU;
         uint32_t each = crumb_matmul_blocks(v.tokens);
         wide.tiles = std::min(tiles ? tiles : 4, most);
@@ -196,7 +213,8 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
 static int check(const char *only) {
     int failures = 0;
     for (const variant &v : variants) {
-        if (only && (std::strcmp(only, "matmul") == 0) != (v.matmul != nullptr)) continue;
+        if (only && std::atoi(only) && v.tokens != (uint32_t)std::atoi(only)) continue;
+        if (only && !std::atoi(only) && (std::strcmp(only, "matmul") == 0) != (v.matmul != nullptr)) continue;
         for (uint32_t tokens = v.tokens == 1 ? 1 : v.tokens / 2 + 1; tokens <= v.tokens;
              tokens += v.tokens > 16 && tokens < v.tokens ? std::min(11u, v.tokens - tokens) : 1) {
             failures += check_one(v, make_shape(37, 1, 576, 192, 4), tokens, 1);
@@ -312,6 +330,9 @@ static void time_all(const char *only) {
             t.target);
         for (const variant &v : variants) {
             if ((v.kind == CRUMB_PACKED_SILU) != t.paired) continue;
+            if (const char *w = std::getenv("WIDTH")) if (v.tokens != (uint32_t)std::atoi(w)) continue;
+            if (std::getenv("WIDTH") && v.kind == CRUMB_PACKED_STORE && t.shape.rows == 4096) continue;
+            if (std::getenv("WIDTH") && v.kind == CRUMB_PACKED_RESIDUAL && t.shape.rows != 4096) continue;
             crumb_packed_product args = {};
             args.kind = v.kind, args.part_count = t.paired ? 2 : 1, args.columns = t.shape.columns;
             args.positions = t.shape.segments * t.shape.segment_channels;
