@@ -33,8 +33,8 @@ template <int octets> struct roles_finish {
                 float4 own[at_once][together][2];
                 each([&](int s, int k, int h) {
                     // Behind the last, one is added once more.
-                    const uint32_t number = first + k * warps < end ? first + k * warps : first;
-                    const float4 *from = sharers.partial<octets>(args, i + s) + roles_item<octets>::place(number, paired);
+                    const uint32_t at = first + k * warps < end ? first + k * warps : first;
+                    const float4 *from = sharers.partial<octets>(args, i + s) + roles_item<octets>::place(at, paired);
                     own[s][k][h] = i + s < sharers.count ? __ldcg(from + h * roles_item<octets>::half_stride(paired))
                                                          : make_float4(0, 0, 0, 0);
                 });

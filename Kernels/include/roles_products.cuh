@@ -7,7 +7,7 @@ template <int octets> struct roles_products {
     using Memory = roles_memory<octets>;
     const crumb_matmul_args &args;
     uint32_t tile; // of a group: this warp's
-    matmul_sums<octets> sums;
+    matmul_sums<octets, has_warpgroups> sums;
     roles_place<Memory::stages> place;
     // Of this lane, from the start of a stage: its codes, its rows' scales of 2-bit and of 4-bit tiles.
     uint32_t codes_at, scales_at, scales_at4;

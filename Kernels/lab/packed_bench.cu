@@ -2,6 +2,7 @@
 //
 // nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I Kernels -I Sources/CrumbABI/include packed_bench.cu
 #include "packed_matmul.cu"
+#include "packed_matmul_roles.cu"
 #include "packed_product.cu"
 
 #include <cuda_runtime.h>
@@ -54,6 +55,7 @@ struct variant {
     uint32_t kind, tokens;
     kernel function;
     matmul_kernel matmul = nullptr;
+    bool roles = false;
 };
 static const variant variants[] = {
     {"store", CRUMB_PACKED_STORE, 1, packed_product_m1},       {"store", CRUMB_PACKED_STORE, 2, packed_product_m2},
@@ -65,6 +67,11 @@ static const variant variants[] = {
         {"residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_m##M}, \
         {"silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_m##M}
     MATMUL(8), MATMUL(16), MATMUL(32), MATMUL(64),
+#define ROLES(M) \
+    {"roles store", CRUMB_PACKED_STORE, M, nullptr, packed_matmul_roles_m##M, true}, \
+        {"roles residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_roles_m##M, true}, \
+        {"roles silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_roles_m##M, true}
+    ROLES(16),
 };
 
 static int multiprocessors;
@@ -72,21 +79,15 @@ static uint32_t window, tiles; // 0: what the plan says
 
 template <class Kernel, class Arguments>
 static void launch(
-    Kernel function, const Arguments &args, int blocks, uint32_t threads, uint64_t bytes, cudaStream_t stream, bool dependent,
-    uint32_t cluster = 0) {
+    Kernel function, const Arguments &args, int blocks, uint32_t threads, uint64_t bytes, cudaStream_t stream, bool dependent) {
     CHECK(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes));
-    cudaLaunchAttribute attributes[2] = {};
-    if (cluster) {
-        attributes[0].id = cudaLaunchAttributeClusterDimension;
-        attributes[0].val.clusterDim.x = cluster, attributes[0].val.clusterDim.y = attributes[0].val.clusterDim.z = 1;
-    }
-    cudaLaunchAttribute &attribute = attributes[cluster ? 1 : 0];
+    cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t configuration = {};
     configuration.gridDim = blocks, configuration.blockDim = threads;
     configuration.dynamicSmemBytes = bytes, configuration.stream = stream;
-    configuration.attrs = attributes, configuration.numAttrs = (cluster ? 1 : 0) + (dependent ? 1 : 0);
+    configuration.attrs = &attribute, configuration.numAttrs = dependent ? 1 : 0;
     CHECK(cudaLaunchKernelEx(&configuration, function, args));
 }
 
@@ -98,18 +99,14 @@ static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream
     if (v.matmul) {
         crumb_matmul_args wide = {};
         wide.product = args.product, wide.tokens = args.tokens, wide.epsilon = args.epsilon;
-        #ifndef ROLES_FROM
-#define ROLES_FROM 4
-#endif
-        if (v.tokens >= 8 * ROLES_FROM) {
+        const uint32_t most = CRUMB_MATMUL_WARPS, paired = v.kind == CRUMB_PACKED_SILU;
+        if (v.roles) {
             wide.tiles = CRUMB_ROLES_TILES, wide.slices = 1, wide.whole = CRUMB_MATMUL_ROLES;
-            const uint64_t bytes = crumb_matmul_plan(&wide, v.tokens, multiprocessors, 227 * 1024);
-            if (!bytes) std::printf("too little shared memory\n"), std::exit(1);
             wide.partials = partials, wide.arrivals = arrivals;
+            const uint64_t bytes = crumb_matmul_plan(&wide, v.tokens, multiprocessors, 227 * 1024);
             launch(v.matmul, wide, multiprocessors, CRUMB_ROLES_THREADS, bytes, stream, dependent);
             return;
         }
-        const uint32_t most = CRUMB_MATMUL_WARPS, paired = v.kind == CRUMB_PACKED_SILU;
         uint32_t each = crumb_matmul_blocks(v.tokens);
         wide.tiles = std::min(tiles ? tiles : 4, most);
         if (paired) wide.tiles = std::max(2u, wide.tiles & ~1u);
@@ -213,8 +210,7 @@ static int check_one(const variant &v, crumb_packed_shape s, uint32_t tokens, fl
 static int check(const char *only) {
     int failures = 0;
     for (const variant &v : variants) {
-        if (only && std::atoi(only) && v.tokens != (uint32_t)std::atoi(only)) continue;
-        if (only && !std::atoi(only) && (std::strcmp(only, "matmul") == 0) != (v.matmul != nullptr)) continue;
+        if (only && (std::strcmp(only, "matmul") == 0) != (v.matmul != nullptr)) continue;
         for (uint32_t tokens = v.tokens == 1 ? 1 : v.tokens / 2 + 1; tokens <= v.tokens;
              tokens += v.tokens > 16 && tokens < v.tokens ? std::min(11u, v.tokens - tokens) : 1) {
             failures += check_one(v, make_shape(37, 1, 576, 192, 4), tokens, 1);
@@ -330,9 +326,6 @@ static void time_all(const char *only) {
             t.target);
         for (const variant &v : variants) {
             if ((v.kind == CRUMB_PACKED_SILU) != t.paired) continue;
-            if (const char *w = std::getenv("WIDTH")) if (v.tokens != (uint32_t)std::atoi(w)) continue;
-            if (std::getenv("WIDTH") && v.kind == CRUMB_PACKED_STORE && t.shape.rows == 4096) continue;
-            if (std::getenv("WIDTH") && v.kind == CRUMB_PACKED_RESIDUAL && t.shape.rows != 4096) continue;
             crumb_packed_product args = {};
             args.kind = v.kind, args.part_count = t.paired ? 2 : 1, args.columns = t.shape.columns;
             args.positions = t.shape.segments * t.shape.segment_channels;

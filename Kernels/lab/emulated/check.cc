@@ -1,5 +1,6 @@
 // The packed products on a CPU against the fp64 reference, at small shapes. Needs no GPU; see run.sh.
 #include "packed_matmul.cu"
+#include "packed_matmul_roles.cu"
 #include "packed_product.cu"
 
 #include "packed_reference.h"
