@@ -79,6 +79,18 @@ enum {
     CRUMB_MATMUL_CODE_BYTES = 2048,
     CRUMB_MATMUL_TILE_BYTES = 2176,
     CRUMB_MATMUL_WARPS = 8, // of a block at most, as its registers allow
+    // How packed_matmul_mM's rows and channels are dealt out: groups of rows that blocks share; groups of a block's own;
+    // groups that blocks share whose warps have roles (roles.cuh).
+    CRUMB_MATMUL_SHARED = 0,
+    CRUMB_MATMUL_WHOLE = 1,
+    CRUMB_MATMUL_ROLES = 2,
+    // With roles: row tiles of a group, threads of a block, channels of a unit; of each warp for outliers, places of entries
+    // and of their activations.
+    CRUMB_ROLES_TILES = 8,
+    CRUMB_ROLES_THREADS = 512,
+    CRUMB_ROLES_CHANNELS = 64,
+    CRUMB_ROLES_LISTED = 128,
+    CRUMB_ROLES_GATHERED = 64,
     // What becomes of a product.
     CRUMB_PACKED_STORE = 0,
     CRUMB_PACKED_RESIDUAL = 1,
@@ -360,7 +372,7 @@ typedef struct {
     uint32_t tokens; // M
     float epsilon;
     uint32_t tiles, slices; // of a block: row tiles of a group, slices
-    uint32_t whole;         // whether blocks have whole groups, and none is shared
+    uint32_t whole;         // CRUMB_MATMUL_*
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
     CRUMB_DEVICE(float) partials;
@@ -517,14 +529,35 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
         / 1024 * 1024;
 }
 
+// With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the next
+// one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) { return tokens >= 64 ? 7 : 10; }
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
+    const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
+    return (CRUMB_ROLES_CHANNELS * tokens * 2 + tiles * (codes + CRUMB_TILE2_SCALE_BYTES) + 1023) / 1024 * 1024;
+}
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stride(uint32_t tokens) { return tokens + 8; }
+// Of an outlier's activations, for one warp: eight rows' pieces of 16 bytes lie in different banks.
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_gathered_bytes(uint32_t tokens) {
+    return (tokens > 32 ? 32 : tokens) * 2 + 16;
+}
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_head_bytes(uint32_t tokens) {
+    const uint32_t rows = (uint32_t)CRUMB_ROLES_TILES * CRUMB_TILE_ROWS;
+    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * crumb_roles_stages(tokens) + 48 + 4 * tokens + 512
+            + 4 * (8 * CRUMB_ROLES_LISTED + CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens))
+            + rows * crumb_roles_stride(tokens) * 4 + 1023)
+        / 1024 * 1024;
+}
+
 // Fills in what a launch of packed_matmul_mM on `blocks` blocks of 32 x args->tiles x args->slices threads needs; the
 // caller chooses those two, and args->whole. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where
 // that is too little, or where gate and up differ in shape. `tokens` is the kernel's M.
 static inline uint64_t crumb_matmul_plan(
     crumb_matmul_args *args, uint32_t tokens, uint32_t blocks, uint64_t shared_limit) {
     crumb_packed_product *product = &args->product;
-    const uint32_t tiles = args->tiles, slices = args->slices;
-    const uint32_t paired = product->kind == CRUMB_PACKED_SILU, chunk = CRUMB_MATMUL_CHANNELS;
+    const uint32_t tiles = args->tiles, slices = args->slices, roles = args->whole == CRUMB_MATMUL_ROLES;
+    const uint32_t paired = product->kind == CRUMB_PACKED_SILU;
+    const uint32_t chunk = roles ? CRUMB_ROLES_CHANNELS : CRUMB_MATMUL_CHANNELS;
     uint32_t steps = 0;
     args->cut_count = paired ? 1 : product->part_count;
     for (uint32_t p = 0; p < product->part_count; p++) {
@@ -546,7 +579,7 @@ static inline uint64_t crumb_matmul_plan(
         cut->chunks = cut->chunks4 + (tiles2 * CRUMB_TILE2_CHANNELS + chunk - 1) / chunk;
         cut->code_steps = (cut->chunks * s->segments + slices - 1) / slices;
         const uint32_t all = s->segments * cut->fours, most = slices * crumb_matmul_fours(tokens);
-        const uint32_t outlier_steps = (all + most - 1) / most;
+        const uint32_t outlier_steps = roles ? 0 : (all + most - 1) / most;
         cut->chunk_fours = outlier_steps ? (all + slices * outlier_steps - 1) / (slices * outlier_steps) : 0;
         cut->steps = cut->code_steps + outlier_steps;
         cut->groups = (s->row_tiles + own - 1) / own;
@@ -555,9 +588,14 @@ static inline uint64_t crumb_matmul_plan(
         steps += cut->steps * cut->groups;
     }
     const crumb_matmul_cut *last = args->cuts + args->cut_count - 1;
-    const uint32_t units = args->whole ? last->first_group + last->groups : steps;
+    const uint32_t units = args->whole == CRUMB_MATMUL_WHOLE ? last->first_group + last->groups : steps;
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
+    if (roles) {
+        const uint64_t all = crumb_roles_head_bytes(tokens)
+            + (uint64_t)crumb_roles_stages(tokens) * crumb_roles_stage_bytes(tokens);
+        return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
+    }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
     const uint64_t stage = (uint64_t)slices * crumb_matmul_slot_bytes(tokens, tiles);
     const uint64_t bytes = head + crumb_matmul_stages(tokens) * stage;
