@@ -10,6 +10,7 @@ template <int octets> struct roles_outliers {
     static constexpr int own_octets = octets > 4 ? 4 : octets;
     static constexpr uint32_t parts = octets / own_octets, tiles = roles_tiles * parts / roles_adding;
     static constexpr uint32_t batch = 16, ahead = 3, listed = CRUMB_ROLES_LISTED, places = CRUMB_ROLES_GATHERED;
+    static constexpr uint32_t nothing = ~0u; // in place of a number in the input
     static constexpr uint32_t row_bytes = crumb_roles_gathered_bytes(8 * octets);
     static_assert((ahead + 1) * batch <= places && 32 + (ahead + 1) * batch <= listed);
     const crumb_matmul_args &args;
@@ -57,7 +58,7 @@ template <int octets> struct roles_outliers {
                 // Unused entries may lie behind the last place.
                 const uint32_t channel = min(place + (word >> 5 & (CRUMB_OUTLIER_CHANNELS - 1)), args.product.positions - 1);
                 const uint32_t to = (asked * batch + lane) % listed * 4;
-                store_shared(numbers + to, channel * Memory::tokens);
+                store_shared(numbers + to, word >> 16 ? channel * Memory::tokens : nothing);
                 store_shared(entries + to, word);
                 __syncwarp();
                 if (asked + 2 < batches) load();
@@ -97,7 +98,9 @@ template <int octets> struct roles_outliers {
         for (uint32_t i = 0; i < batch * own_octets / 32; i++) {
             const uint32_t entry = first + (32 * i + lane) / own_octets;
             const uint32_t number = load_shared_word(numbers + entry % listed * 4);
-            copy_async(rows + entry % places * row_bytes + 16 * octet, input + number, true);
+            // Zeros for an entry without a delta: else all blocks read one and the same line for theirs.
+            const bool valid = number != nothing;
+            copy_async(rows + entry % places * row_bytes + 16 * octet, valid ? input + number : input, valid);
         }
     }
     CRUMB_INLINE void take(uint32_t first, float (&sums)[2][own_octets][4]) const {

@@ -71,7 +71,7 @@ static const variant variants[] = {
     {"roles store", CRUMB_PACKED_STORE, M, nullptr, packed_matmul_roles_m##M, true}, \
         {"roles residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_roles_m##M, true}, \
         {"roles silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_roles_m##M, true}
-    ROLES(16),
+    ROLES(16), ROLES(32),
 };
 
 static int multiprocessors;

@@ -14,7 +14,7 @@ enum TokenFamily: String {
         switch self {
         case .packed: [1, 2, 4]
         case .matmul: [8, 16, 32, 64]
-        case .matmulRoles: [16]
+        case .matmulRoles: [16, 32]
         }
     }
 

@@ -35,10 +35,12 @@ extension EmulatedCard {
                 name: "packed_matmul_m\(width)", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
             ) { packedMatmul($0.load(), width: width, $0) }
         }
-        let roles = Emulation(
-            name: "packed_matmul_roles_m16", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
-        ) { packedMatmul($0.load(), width: 16, $0) }
-        return [dequantize] + tables + packed + matmul + [roles]
+        let roles = [16, 32].map { width in
+            Emulation(
+                name: "packed_matmul_roles_m\(width)", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
+            ) { packedMatmul($0.load(), width: width, $0) }
+        }
+        return [dequantize] + tables + packed + matmul + roles
     }
 
     private static func matvec(_ a: crumb_matvec_args, bits: Int, _ launch: Launch) {
