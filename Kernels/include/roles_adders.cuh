@@ -34,8 +34,7 @@ template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args
         const float mean = sum / static_cast<float>(product.columns);
         Memory::factors()[token] = product.squares ? rsqrtf(mean + args.epsilon) * (1 / CRUMB_STREAM_SCALE) : 1;
     }
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barrier_arrive(Memory::normed());
+    barrier_arrive(Memory::normed());
 }
 
 // Waits for a group's sums, by one thread.
@@ -58,8 +57,7 @@ CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
 #pragma unroll 1
     for (uint32_t parity = 0; !walk.done(); walk.next_group(), parity ^= 1) {
         outliers.add(walk, waited);
-        __syncwarp();
-        if (lane == 0) barrier_arrive(Memory::ready());
+        barrier_arrive(Memory::ready());
         if (!waited) roles_norm<octets>(args, warp);
         waited = true;
         barrier_wait(Memory::taken(), parity);

@@ -121,8 +121,7 @@ template <int octets> struct roles_products {
                     to + (m * octets + octet) * 32, make_float4(v[0] + low.x, v[1] + low.y, v[2] + high.x, v[3] + high.y));
             }
         }
-        __syncwarp();
-        if (lane == 0) barrier_arrive(Memory::taken());
+        barrier_arrive(Memory::taken());
     }
 };
 
