@@ -79,12 +79,14 @@ enum {
     CRUMB_MATMUL_CODE_BYTES = 2048,
     CRUMB_MATMUL_TILE_BYTES = 2176,
     CRUMB_MATMUL_WARPS = 8, // of a block at most, as its registers allow
-    // How packed_matmul_mM's rows and channels are dealt out: groups of rows that blocks share; groups of a block's own;
+    // How packed_matmul_mM's rows and channels are dealt out: groups of rows that blocks share; groups of a block's
+    // own;
     // groups that blocks share whose warps have roles (roles.cuh).
     CRUMB_MATMUL_SHARED = 0,
     CRUMB_MATMUL_WHOLE = 1,
     CRUMB_MATMUL_ROLES = 2,
-    // With roles: row tiles of a group, threads of a block, channels of a unit; of each warp for outliers, places of entries
+    // With roles: row tiles of a group, threads of a block, channels of a unit; of each warp for outliers, places of
+    // entries
     // and of their activations.
     CRUMB_ROLES_TILES = 8,
     CRUMB_ROLES_THREADS = 512,
@@ -281,9 +283,9 @@ typedef struct {
     uint32_t first_warp;
     uint32_t record_entries;
     uint32_t first_unit;
-    // With one token: items whose digits a block makes for this part, and the first of its items among those of all parts;
-    // jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; 2^31 / items
-    // and 2^31 / jobs, rounded up.
+    // With one token: items whose digits a block makes for this part, and the first of its items among those of all
+    // parts; jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; 2^31
+    // / items and 2^31 / jobs, rounded up.
     uint32_t own_items;
     uint32_t first_item;
     uint32_t record_jobs;
@@ -335,9 +337,9 @@ typedef struct {
     crumb_packed_product product;
     uint32_t tokens; // M
     float epsilon;
-    // Warps that multiply; places in shared memory, with one token, of a record's jobs, of the digits of all items and of
-    // the input, and of the warps' sums and of the records' ring; its bytes; bytes of a block's copies under way at most;
-    // whether places of the ring are used more than once. crumb_packed_plan() fills these in.
+    // Warps that multiply; places in shared memory, with one token, of a record's jobs, of the digits of all items and
+    // of the input, and of the warps' sums and of the records' ring; its bytes; bytes of a block's copies under way at
+    // most; whether places of the ring are used more than once. crumb_packed_plan() fills these in.
     uint32_t warps;
     uint32_t jobs_offset;
     uint32_t digits_offset;
@@ -429,7 +431,8 @@ static inline uint64_t crumb_packed_plan(
         part->record_items = part->items4 + (two_bit_channels + item - 1) / item;
         part->record_entries = two_bit_channels / CRUMB_TILE2_CHANNELS * s->outliers_per_tile;
         part->first_unit = paired ? 0 : units;
-        const uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * s->outliers_per_tile, run = CRUMB_PACKED_RUN;
+        const uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * s->outliers_per_tile,
+                       run = CRUMB_PACKED_RUN;
         const uint32_t pools = two_bit_channels / CRUMB_OUTLIER_CHANNELS;
         part->record_jobs = part->record_items + pools * ((pool + run - 1) / run)
             + (part->record_entries - pools * pool + run - 1) / run;
@@ -448,8 +451,10 @@ static inline uint64_t crumb_packed_plan(
         part->items_inverse = 0x7FFFFFFFu / part->record_items + 1;
         part->jobs_inverse = 0x7FFFFFFFu / part->record_jobs + 1;
         if (part->record_jobs > jobs) jobs = part->record_jobs;
-        if (paired) all_jobs += part->record_jobs * s->segments;
-        else if (part->record_jobs * s->segments > all_jobs) all_jobs = part->record_jobs * s->segments;
+        if (paired)
+            all_jobs += part->record_jobs * s->segments;
+        else if (part->record_jobs * s->segments > all_jobs)
+            all_jobs = part->record_jobs * s->segments;
         if (p == 0 || !paired) units += s->row_tiles;
         uint32_t own = part->record_items * s->segments;
         // Where there are warps enough, gate and up have warps of their own; else each warp takes the same items of
@@ -476,12 +481,13 @@ static inline uint64_t crumb_packed_plan(
     args->window = CRUMB_PACKED_WINDOW;
     args->jobs_offset = CRUMB_PACKED_HEAD_BYTES;
     args->digits_offset = args->jobs_offset + (tokens == 1 ? (table * 16 + 127) / 128 * 128 : 0);
-    args->input_offset = args->digits_offset + (tokens == 1 ? (inputs * CRUMB_PACKED_DIGIT_BYTES + 127) / 128 * 128 : 0);
+    args->input_offset =
+        args->digits_offset + (tokens == 1 ? (inputs * CRUMB_PACKED_DIGIT_BYTES + 127) / 128 * 128 : 0);
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
     args->sums_offset = (uint32_t)sums;
-    const uint64_t ring = args->sums_offset
-        + (tokens == 1 ? CRUMB_PACKED_SUMS : args->warps * tokens) * slots * CRUMB_TILE_ROWS * 4;
+    const uint64_t ring =
+        args->sums_offset + (tokens == 1 ? CRUMB_PACKED_SUMS : args->warps * tokens) * slots * CRUMB_TILE_ROWS * 4;
     record = (record + 127) / 128 * 128;
     if (ring + record > shared_limit) return 0;
     uint64_t bytes = (shared_limit - ring) / 128 * 128;
@@ -529,9 +535,11 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
         / 1024 * 1024;
 }
 
-// With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the next
-// one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
-static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) { return tokens >= 64 ? 7 : 10; }
+// With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the
+// next one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) {
+    return tokens >= 64 ? 7 : 10;
+}
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
     const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
     return (CRUMB_ROLES_CHANNELS * tokens * 2 + tiles * (codes + CRUMB_TILE2_SCALE_BYTES) + 1023) / 1024 * 1024;
@@ -592,8 +600,8 @@ static inline uint64_t crumb_matmul_plan(
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
     if (roles) {
-        const uint64_t all = crumb_roles_head_bytes(tokens)
-            + (uint64_t)crumb_roles_stages(tokens) * crumb_roles_stage_bytes(tokens);
+        const uint64_t all =
+            crumb_roles_head_bytes(tokens) + (uint64_t)crumb_roles_stages(tokens) * crumb_roles_stage_bytes(tokens);
         return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
     }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
