@@ -74,7 +74,7 @@ template <int octets> CRUMB_INLINE void packed_matmul(const crumb_matmul_args &g
         packed_matmul<M / 8>(args); \
     }
 
-// With 64 tokens the compiler spills up to 208 bytes for sm_100 and sm_120, whose registers go less far.
+// With 64 tokens the compiler spills up to 108 bytes for sm_100 and sm_120, whose registers go less far.
 // check: hot packed_matmul_m8 packed_matmul_m16 packed_matmul_m32
 // check: async packed_matmul_*
 // Blocks of a multiprocessor as crumb_matmul_blocks() says.

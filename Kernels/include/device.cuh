@@ -37,10 +37,6 @@ struct Sum {
     template <typename Value> CRUMB_INLINE Value operator()(Value a, Value b) const { return a + b; }
 };
 
-struct Minimum {
-    template <typename Value> CRUMB_INLINE Value operator()(Value a, Value b) const { return a < b ? a : b; }
-};
-
 struct Maximum {
     template <typename Value> CRUMB_INLINE Value operator()(Value a, Value b) const { return a > b ? a : b; }
 };

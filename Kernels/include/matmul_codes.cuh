@@ -12,45 +12,51 @@
 
 constexpr float matmul_code_factor = 16384;
 
+// Whether warps that also copy make products with so many tokens by warpgroups: with fewer, waiting for each other costs
+// four warps more than the tensor cores save.
+template <int octets> constexpr bool by_warpgroups = has_warpgroups && octets >= 4;
+
 CRUMB_INLINE half2 half2_of(float value) { return __float2half2_rn(value); }
 
-// scale x 2^10 of scale code i of 16 bits: the code as the high bits of a half from 16 to 32.
-CRUMB_INLINE half2 matmul_scale(uint32_t codes, int i) {
-    const int left = 6 - 4 * i;
-    const uint32_t at = left > 0 ? codes << left : codes >> -left;
-    const half2 value = __half2half2(__ushort_as_half(static_cast<uint16_t>((at & 0x03C0) | 0x4C00)));
-    return __hfma2(value, half2_of(1024), half2_of((CRUMB_SCALE_BIAS - 16) * 1024.0f));
-}
+// A lane's four rows' codes of their words as halves. The scales of two rows stand in one register: instructions take
+// either half of it twice.
+template <int bits> struct matmul_rows {
+    static constexpr int places = bits == 2 ? 4 : 2;
+    half2 scales[places][2], zeros[2];
 
-// One row's codes of a word as halves.
-template <int bits> struct matmul_row {
-    static constexpr int pairs = bits == 2 ? 8 : 4;
-    half2 scale[bits == 2 ? 4 : 2], zero;
-
-    CRUMB_INLINE matmul_row(uint32_t scale_codes, int i) {
-        scale[0] = matmul_scale(scale_codes, i);
-        if (bits == 2) {
-            scale[1] = __hmul2(scale[0], half2_of(1 / 4.0f));
-            scale[2] = __hmul2(scale[0], half2_of(1 / 16.0f));
-            scale[3] = __hmul2(scale[0], half2_of(1 / 64.0f));
-            zero = __hmul2(scale[3], half2_of(-1.5f / 262144));
-        } else {
-            scale[1] = __hmul2(scale[0], half2_of(1 / 16.0f));
-            zero = __hmul2(scale[1], half2_of(-7.5f / 1048576));
+    // `codes`: 16 bits, four for each row.
+    CRUMB_INLINE explicit matmul_rows(uint32_t codes) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            // Scale x 2^10: the code as the high bits of a half from 16 to 32. Both rows' codes at bits 6 and 22.
+            const uint32_t apart = (i == 0 ? codes & 0xFF : codes >> 8) * 0x40040;
+            const half2 value = as_half2((apart & 0x03C003C0) | 0x4C004C00);
+            scales[0][i] = __hfma2(value, half2_of(1024), half2_of((CRUMB_SCALE_BIAS - 16) * 1024.0f));
+            if (bits == 2) {
+                scales[1][i] = __hmul2(scales[0][i], half2_of(1 / 4.0f));
+                scales[places - 2][i] = __hmul2(scales[0][i], half2_of(1 / 16.0f));
+                scales[places - 1][i] = __hmul2(scales[0][i], half2_of(1 / 64.0f));
+                zeros[i] = __hmul2(scales[places - 1][i], half2_of(-1.5f / 262144));
+            } else {
+                scales[1][i] = __hmul2(scales[0][i], half2_of(1 / 16.0f));
+                zeros[i] = __hmul2(scales[1][i], half2_of(-7.5f / 1048576));
+            }
         }
     }
 
-    // Pair `pair` of the word: its even channel in the low half.
-    CRUMB_INLINE uint32_t weights(uint32_t word, int pair) const {
-        constexpr int places = bits == 2 ? 4 : 2;
+    // Pair `pair` of row i's word: its even channel in the low half.
+    CRUMB_INLINE uint32_t weights(int i, uint32_t word, int pair) const {
         const uint32_t mask = (bits == 2 ? 0x00030003u : 0x000F000Fu) << bits * (pair % places);
         const uint32_t at = pair < places ? word : word >> 8;
-        return as_bits(__hfma2(as_half2(at & mask), scale[pair % places], zero));
+        const half2 scale = scales[pair % places][i / 2], zero = zeros[i / 2];
+        return as_bits(__hfma2(
+            as_half2(at & mask), i % 2 ? __high2half2(scale) : __low2half2(scale),
+            i % 2 ? __high2half2(zero) : __low2half2(zero)));
     }
 };
 
 // A warp's sums of a row tile: rows g + 8 i of tokens 8 octet + 2 t and the next.
-template <int octets> struct matmul_sums {
+template <int octets, bool warpgroups = by_warpgroups<octets>> struct matmul_sums {
     float run[2][octets][4]; // of one region of one segment, before the row scales
     float total[2][octets][4];
     float row_scales[4]; // of `run`
@@ -63,7 +69,7 @@ template <int octets> struct matmul_sums {
 
     // Waits for products under way.
     CRUMB_INLINE void settle() {
-        if (!by_warpgroups<octets>) return;
+        if (!warpgroups) return;
         warpgroup_wait<0>();
         each([&](int m, int octet, int e) { keep_in_register(run[m][octet][e]); });
     }
@@ -95,34 +101,37 @@ template <int octets> struct matmul_sums {
     }
 };
 
-// Two products for each 16 rows and 8 tokens: pairs 4 h ... 4 h + 3 of the rows' words. `rows_at`: the address of their 32
-// rows of activations.
-template <int bits, int octets>
+// Two products for each 16 rows and 8 tokens: pairs 4 h ... 4 h + 3 of the rows' words. Their 32 rows of activations stand
+// `offset` bytes behind `slot`. `meanwhile` is done while they are under way.
+template <int bits, int octets, bool warpgroups, class Meanwhile>
 CRUMB_INLINE void matmul_half(
-    matmul_sums<octets> &sums, const matmul_row<bits> (&rows)[4], const uint32_t (&words)[4], int h, uint32_t rows_at) {
+    matmul_sums<octets, warpgroups> &sums, const matmul_rows<bits> &rows, const uint32_t (&words)[4], int h, uint32_t slot,
+    uint32_t offset, Meanwhile meanwhile) {
     uint32_t a[2][2][4]; // [product][m][register]
 #pragma unroll
     for (int k = 0; k < 2; k++) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            a[k][i / 2][i % 2] = rows[i].weights(words[i], 4 * h + 2 * k);
-            a[k][i / 2][2 + i % 2] = rows[i].weights(words[i], 4 * h + 2 * k + 1);
+            a[k][i / 2][i % 2] = rows.weights(i, words[i], 4 * h + 2 * k);
+            a[k][i / 2][2 + i % 2] = rows.weights(i, words[i], 4 * h + 2 * k + 1);
         }
     }
-    if constexpr (by_warpgroups<octets>) {
+    if constexpr (warpgroups) {
         warpgroup_begin();
 #pragma unroll
         for (int k = 0; k < 2; k++) {
-            const uint64_t b = warpgroup_operand<octets>(rows_at + k * 16 * 16 * octets);
+            const uint64_t b = warpgroup_operand<octets>(slot, offset + k * 16 * 16 * octets);
 #pragma unroll
             for (int m = 0; m < 2; m++) warpgroup_mma(sums.run[m], a[k][m], b);
         }
         warpgroup_end();
+        meanwhile();
         // The fragments before these are free again.
         warpgroup_wait<1>();
         return;
     }
-    const uint32_t input = rows_at + matmul_memory<octets>::exchanged(threadIdx.x % 32, 0);
+    meanwhile();
+    const uint32_t input = slot + offset + matmul_memory<octets>::exchanged(threadIdx.x % 32, 0);
 #pragma unroll
     for (int octet = 0; octet < octets; octet++) {
         uint32_t b[4];
@@ -132,6 +141,19 @@ CRUMB_INLINE void matmul_half(
             mma(sums.run[m][octet], a[0][m][0], a[0][m][1], a[0][m][2], a[0][m][3], b[0], b[1]);
             mma(sums.run[m][octet], a[1][m][0], a[1][m][1], a[1][m][2], a[1][m][3], b[2], b[3]);
         }
+    }
+}
+
+// A code tile at address `codes`. `scales`: the codes of a lane's rows' scales, 4 bits each.
+template <int bits, int octets>
+CRUMB_INLINE void matmul_tile(
+    matmul_sums<octets> &sums, uint32_t codes, uint32_t scales, uint32_t slot, uint32_t offset) {
+    const uint4 v = load_shared(codes + 16 * (threadIdx.x % 32));
+    const uint32_t words[4] = {v.x, v.y, v.z, v.w};
+    const matmul_rows<bits> rows(scales);
+#pragma unroll
+    for (int h = 0; h < (bits == 2 ? 2 : 1); h++) {
+        matmul_half<bits>(sums, rows, words, h, slot, offset + h * 32 * 16 * octets, [] {});
     }
 }
 
@@ -162,32 +184,20 @@ template <int octets> struct matmul_worker {
 #pragma unroll
             for (int k = 0; k < 2; k++) {
                 if (k >= count) break;
-                const uint32_t own =
-                    load_shared_word(scales + k * CRUMB_TILE2_SCALE_BYTES + 4 * g) >> (lane % 4 / 2 * 16);
-                multiply_tile<2>(at + k * CRUMB_TILE_BYTES, own, slot + k * 64 * 16 * octets);
+                const uint32_t own = load_shared_half(scales + k * CRUMB_TILE2_SCALE_BYTES + 4 * g + lane % 4 / 2 * 2);
+                matmul_tile<2>(sums, at + k * CRUMB_TILE_BYTES, own, slot, k * 64 * 16 * octets);
             }
         } else {
 #pragma unroll(by_warpgroups<octets> ? 4 : 2)
             for (int k = 0; k < count; k++) {
                 const uint32_t own = load_shared_half(scales + k * CRUMB_TILE4_SCALE_BYTES + 2 * g);
-                multiply_tile<4>(at + k * CRUMB_TILE_BYTES, own, slot + k * 32 * 16 * octets);
+                matmul_tile<4>(sums, at + k * CRUMB_TILE_BYTES, own, slot, k * 32 * 16 * octets);
             }
         }
         sums.settle();
     }
 
   private:
-    // A code tile. `scales`: the codes of a lane's rows' scales, 4 bits each.
-    template <int bits> CRUMB_INLINE void multiply_tile(uint32_t codes, uint32_t scales, uint32_t rows_at) {
-        const uint4 v = load_shared(codes + 16 * (threadIdx.x % 32));
-        const uint32_t words[4] = {v.x, v.y, v.z, v.w};
-        const matmul_row<bits> rows[4] = {{scales, 0}, {scales, 1}, {scales, 2}, {scales, 3}};
-#pragma unroll
-        for (int h = 0; h < (bits == 2 ? 2 : 1); h++) {
-            matmul_half<bits>(sums, rows, words, h, rows_at + h * 32 * 16 * octets);
-        }
-    }
-
     // Outliers as columns of their own: a column of A has one delta, at its row, the row of B its channel's activations.
     // `entries`: an address, up to 64 of 4 bytes, behind them room for as many numbers.
     CRUMB_INLINE void outliers(const matmul_cursor &cursor, uint32_t entries) {

@@ -68,6 +68,9 @@ CRUMB_INLINE uint32_t load_shared_half(uint32_t address) {
     asm volatile("ld.shared.u16 %0, [%1];" : "=h"(v) : "r"(address));
     return v;
 }
+CRUMB_INLINE void store_shared(uint32_t address, uint32_t v) {
+    asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(v) : "memory");
+}
 CRUMB_INLINE void store_shared(uint32_t address, uint4 v) {
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
                  : "memory");
@@ -75,6 +78,7 @@ CRUMB_INLINE void store_shared(uint32_t address, uint4 v) {
 
 // What the compiler knows of the value is forgotten: it cannot be worked out again, only kept.
 CRUMB_INLINE void keep_in_register(float &value) { asm volatile("" : "+f"(value)::"memory"); }
+CRUMB_INLINE void keep_in_register(uint32_t &value) { asm volatile("" : "+r"(value)); }
 
 // Four 8 x 8 matrices of halves from shared memory; lane 8 i + r gives the address of row r of matrix i.
 CRUMB_INLINE void load_matrices(uint32_t (&m)[4], uint32_t address) {

@@ -91,13 +91,7 @@ CRUMB_INLINE void packed_gather(const int (&y)[4], float factor, const uint8_t *
         const bool odd = t % 2;
         int low_rows = (odd ? y[1] : y[0]) + __shfl_xor_sync(~0u, odd ? y[0] : y[1], 1);
         int high_rows = (odd ? y[3] : y[2]) + __shfl_xor_sync(~0u, odd ? y[2] : y[3], 1);
-        if constexpr (tokens == 2) {
-            add(t / 2, g + 8 * (t % 2), low_rows);
-            add(t / 2, g + 8 * (t % 2 + 2), high_rows);
-        } else {
-            const bool upper = t / 2;
-            int sum = (upper ? high_rows : low_rows) + __shfl_xor_sync(~0u, upper ? low_rows : high_rows, 2);
-            add(0, g + 8 * t, sum);
-        }
+        add(t / 2, g + 8 * (t % 2), low_rows);
+        add(t / 2, g + 8 * (t % 2 + 2), high_rows);
     }
 }

@@ -34,52 +34,65 @@ struct packed_copies {
         oldest++;
     }
 
-    CRUMB_INLINE void copy(const crumb_packed_part &part, uint32_t segment, uint32_t tile) {
-        packed_head *head = packed_shared_head();
-        const crumb_packed_shape &shape = part.shape;
-        const uint32_t bytes = (shape.record_bytes + 127) / 128 * 128;
-        const uint32_t left_out = offset + bytes > args.ring_bytes ? args.ring_bytes - offset : 0;
+    // Waits for a place in the ring, where places are used more than once.
+    CRUMB_INLINE void make_room(uint32_t bytes) {
+        uint32_t left_out = offset + bytes > args.ring_bytes ? args.ring_bytes - offset : 0;
         while (used + left_out + bytes > args.ring_bytes || count - released == CRUMB_PACKED_IN_FLIGHT) {
-            // No warp needs records before this one.
-            const uint32_t lane = threadIdx.x % 32;
-            const uint32_t first =
-                warp_reduce(lane < args.warps ? load_progress(head->progress + lane) : ~0u, Minimum());
-            for (; released < first && released < count; released++) {
-                used -= __shfl_sync(~0u, size, released % CRUMB_PACKED_IN_FLIGHT);
+            if (released < count) {
+                const uint32_t entry = released % CRUMB_PACKED_IN_FLIGHT;
+                barrier_wait(&packed_shared_head()->done[entry], released / CRUMB_PACKED_IN_FLIGHT & 1);
+                used -= __shfl_sync(~0u, size, entry);
                 while (oldest < 2 * released + 2) arrived();
+                released++;
             }
+            // The ring may be too short for this record behind a shorter one.
+            if (used == 0) offset = 0, left_out = 0;
         }
         // Also where it stood at the very end, with nothing to leave out.
         if (offset + bytes > args.ring_bytes) offset = 0;
-        const uint32_t entry = count % CRUMB_PACKED_IN_FLIGHT;
-        if (threadIdx.x % 32 == entry) size = left_out + bytes;
-        uint8_t *to = packed_memory + args.ring_offset + offset;
-        const uint8_t *from = packed_record(part, segment, tile);
+        if (threadIdx.x % 32 == count % CRUMB_PACKED_IN_FLIGHT) size = left_out + bytes;
+        used += left_out + bytes;
+    }
+
+    // The block's records of one part.
+    CRUMB_INLINE void copy(const crumb_packed_part &part, const packed_range &range) {
+        packed_head *head = packed_shared_head();
+        const uint32_t scales = part.shape.scales4_offset, record_bytes = part.shape.record_bytes;
+        const uint32_t bytes = packed_ring_bytes(part.shape), rest = record_bytes - scales, lane = threadIdx.x % 32;
         // A copy takes 53 ns of an H200's copying unit however few its bytes are: a short record is one.
-        const bool once = shape.record_bytes <= CRUMB_PACKED_SHORT_RECORD;
-        const uint32_t bytes4 = once ? shape.scales4_offset : shape.codes2_offset, bytes2 = shape.scales4_offset - bytes4;
-        const uint32_t scales = shape.scales4_offset, rest = shape.record_bytes - shape.scales4_offset;
-        make_way(bytes4 + rest);
-        if (threadIdx.x % 32 == entry) first_bytes = bytes4 + rest, second_bytes = bytes2;
-        if (copies_asks()) {
-            if (threadIdx.x % 32 == 0) head->offset[entry] = offset;
-            copies_expect(&head->full4[entry], bytes4 + rest);
-            if (once) {
-                copy_bytes(&head->full4[entry], to, from, bytes4 + rest);
-            } else {
-                copy_bytes(&head->full4[entry], to + scales, from + scales, rest);
-                copy_bytes(&head->full4[entry], to, from, bytes4);
+        const bool once = record_bytes <= CRUMB_PACKED_SHORT_RECORD;
+        const uint32_t bytes4 = once ? scales : part.shape.codes2_offset, bytes2 = scales - bytes4;
+        const uint64_t between = static_cast<uint64_t>(part.shape.row_tiles - range.tiles) * record_bytes;
+        const uint8_t *from = packed_record(part, 0, range.first);
+        uint32_t tile = 0;
+#pragma unroll 1
+        for (uint32_t left = part.shape.segments * range.tiles; left > 0; left--) {
+            if (args.laps) make_room(bytes);
+            const uint32_t entry = count % CRUMB_PACKED_IN_FLIGHT;
+            uint8_t *to = packed_memory + args.ring_offset + offset;
+            make_way(bytes4 + rest);
+            if (lane == entry) first_bytes = bytes4 + rest, second_bytes = bytes2;
+            if (copies_asks()) {
+                if (lane == 0) head->offset[entry] = offset;
+                copies_expect(&head->full4[entry], bytes4 + rest);
+                if (once) {
+                    copy_bytes(&head->full4[entry], to, from, bytes4 + rest);
+                } else {
+                    copy_bytes(&head->full4[entry], to + scales, from + scales, rest);
+                    copy_bytes(&head->full4[entry], to, from, bytes4);
+                }
+                copies_arrive(&head->full4[entry]);
             }
-            copies_arrive(&head->full4[entry]);
+            if (args.laps && lane == 0) store_progress(&head->requested, count + 1);
+            make_way(bytes2);
+            if (copies_asks()) {
+                copies_expect(&head->full2[entry], bytes2);
+                copy_bytes(&head->full2[entry], to + bytes4, from + bytes4, bytes2);
+                copies_arrive(&head->full2[entry]);
+            }
+            offset += bytes, count++, from += record_bytes;
+            if (++tile == range.tiles) tile = 0, from += between;
         }
-        if (threadIdx.x % 32 == 0) store_progress(&head->requested, count + 1);
-        make_way(bytes2);
-        if (copies_asks()) {
-            copies_expect(&head->full2[entry], bytes2);
-            copy_bytes(&head->full2[entry], to + bytes4, from + bytes4, bytes2);
-            copies_arrive(&head->full2[entry]);
-        }
-        used += left_out + bytes, offset += bytes, count++;
     }
 };
 
@@ -88,12 +101,7 @@ CRUMB_INLINE void packed_copy_warp(const crumb_packed_args &args) {
     const packed_block block(args.product);
 #pragma unroll 1
     for (uint32_t index = 0; index < args.product.part_count; index++) {
-        const crumb_packed_part &part = args.product.parts[index];
         const packed_range range(args.product, block, index);
-#pragma unroll 1
-        for (uint32_t segment = 0; segment < part.shape.segments; segment++) {
-#pragma unroll 1
-            for (uint32_t tile = 0; tile < range.tiles; tile++) copies.copy(part, segment, range.first + tile);
-        }
+        if (range.tiles > 0) copies.copy(args.product.parts[index], range);
     }
 }

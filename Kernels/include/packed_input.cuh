@@ -16,11 +16,16 @@
 
 constexpr int packed_digit = 254;
 
+// A power of two in both halves.
+CRUMB_INLINE half2 packed_power(int exponent) { return as_half2(static_cast<uint32_t>(exponent + 15) * 0x04000400u); }
+// fp16 numbers from 1024 to 2048 are integers: adding 1536 rounds, and the lowest byte is the integer's.
+CRUMB_INLINE half2 packed_rounding() { return as_half2(0x66006600); }
+
 // Registers for the fragments of an item of either width and up to `tokens` tokens.
 template <int tokens> struct packed_fragments {
     uint32_t b[16];
     // What the sums of the low digits begin with, the zero points' share.
-    int start[tokens == 1 ? 2 : tokens == 2 ? 4 : 8];
+    int start[tokens == 2 ? 4 : 8];
     // From sums to sums of weight / scale x activation, of columns 2 t and 2 t + 1.
     float factor;
 };
@@ -55,54 +60,6 @@ template <int bits, int tokens> struct packed_input {
         split(x, raise(x));
     }
 
-    // One token, whose input is in shared memory: each lane makes the digits of 8 channels, and gets what it needs of the
-    // others' by CRUMB_PACKED_DIGIT_BYTES of shared memory.
-    CRUMB_INLINE void load(const uint16_t *input, uint32_t tiles, uint8_t *scratch) {
-        const uint32_t lane = threadIdx.x % 32;
-        uint32_t x[4];
-        if constexpr (bits == 2) {
-            // Two words have channels 0 ... 3 and 8 ... 11 of 16, or 4 ... 7 and 12 ... 15.
-            const uint2 *mine = reinterpret_cast<const uint2 *>(input + lane / 2 * 16 + lane % 2 * 4);
-            bool wanted = lane / 8 < tiles;
-            uint2 low = wanted ? mine[0] : make_uint2(0, 0), high = wanted ? mine[2] : make_uint2(0, 0);
-            x[0] = low.x, x[1] = low.y, x[2] = high.x, x[3] = high.y;
-        } else {
-            uint4 v = lane / 4 < tiles ? reinterpret_cast<const uint4 *>(input)[lane] : make_uint4(0, 0, 0, 0);
-            x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
-        }
-        const int up = raise(x);
-        uint32_t high_digits[4], low_digits[4];
-#pragma unroll
-        for (int pair = 0; pair < 4; pair++) {
-            half2 value = as_half2(x[pair]), by = scale(up, pair);
-            half2 high = __hfma2(value, by, offset());
-            half2 rest = __hfma2(value, by, __hsub2(offset(), high));
-            high_digits[pair] = as_bits(high);
-            low_digits[pair] = as_bits(__hfma2(rest, as_half2(0x5BF05BF0), offset()));
-        }
-        // [digit][tile][t][words]
-        uint2 *to = reinterpret_cast<uint2 *>(scratch) + lane;
-        to[0] = make_uint2(
-            __byte_perm(high_digits[0], high_digits[2], 0x6240), __byte_perm(high_digits[1], high_digits[3], 0x6240));
-        to[32] = make_uint2(
-            __byte_perm(low_digits[0], low_digits[2], 0x6240), __byte_perm(low_digits[1], low_digits[3], 0x6240));
-        __syncwarp();
-        const uint32_t *from = reinterpret_cast<const uint32_t *>(scratch) + lane / 4 % 2 * 64;
-#pragma unroll
-        for (int k = 0; k < lane_tiles; k++) {
-            uint32_t own[words], at = (k * step_tiles + step_tile()) * 4 + lane % 4;
-            if constexpr (bits == 2) {
-                uint4 v = in_group() ? *reinterpret_cast<const uint4 *>(from + at * words) : make_uint4(0, 0, 0, 0);
-                own[0] = v.x, own[1] = v.y, own[2] = v.z, own[3] = v.w;
-            } else {
-                uint2 v = *reinterpret_cast<const uint2 *>(from + at * words);
-                own[0] = v.x, own[1] = v.y;
-            }
-            place(own, k);
-        }
-        __syncwarp();
-    }
-
     // Word `word` of B of tile `tile`, zero in columns of other groups.
     CRUMB_INLINE uint32_t operand(int tile, int word, int pass) const {
         uint32_t value = in.b[tile * words + word];
@@ -134,11 +91,6 @@ template <int bits, int tokens> struct packed_input {
                 to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
             }
         }
-    }
-
-    // A power of two in both halves.
-    static CRUMB_INLINE half2 power(int exponent) {
-        return as_half2(static_cast<uint32_t>(exponent + 15) * 0x04000400u);
     }
 
     // The words of this lane's tile k, zeros for other lanes' tiles of the same step, and their start.
@@ -185,16 +137,14 @@ template <int bits, int tokens> struct packed_input {
         int up = 6 - exponent;
         if (up > 15) {
 #pragma unroll
-            for (int i = 0; i < count; i++) x[i] = as_bits(__hmul2(as_half2(x[i]), power(15)));
+            for (int i = 0; i < count; i++) x[i] = as_bits(__hmul2(as_half2(x[i]), packed_power(15)));
             up -= 15;
         }
         return up;
     }
 
-    // fp16 numbers from 1024 to 2048 are integers: adding 1536 rounds, and the lowest byte is the integer's.
-    static CRUMB_INLINE half2 offset() { return as_half2(0x66006600); }
     // What channels are multiplied with: those of codes at bits 2 and 3, and 6 and 7, with a quarter.
-    static CRUMB_INLINE half2 scale(int up, int pair) { return power(bits == 2 && pair % 2 ? up - 2 : up); }
+    static CRUMB_INLINE half2 scale(int up, int pair) { return packed_power(bits == 2 && pair % 2 ? up - 2 : up); }
     // Bytes in the order of a code word's: channels 0, 8, 1, 9 (0, 4, 1, 5 of 4-bit codes), then the next pairs.
     static CRUMB_INLINE uint32_t word_of(const uint32_t *digits, int word) {
         return __byte_perm(digits[word], digits[word + words], 0x6240);
@@ -209,17 +159,17 @@ template <int bits, int tokens> struct packed_input {
     // High or low digits, as the column wants.
     CRUMB_INLINE void split(const uint32_t (&x)[lane_tiles * pairs], int up) {
         const bool low = threadIdx.x / 4 % 2;
-        const half2 keep = low ? power(0) : as_half2(0), less = low ? as_half2(0xE600E600) : as_half2(0);
-        const half2 times = low ? as_half2(0x5BF05BF0) : power(0);
+        const half2 keep = low ? packed_power(0) : as_half2(0), less = low ? as_half2(0xE600E600) : as_half2(0);
+        const half2 times = low ? as_half2(0x5BF05BF0) : packed_power(0);
 #pragma unroll
         for (int k = 0; k < lane_tiles; k++) {
             uint32_t digits[pairs], own[words];
 #pragma unroll
             for (int pair = 0; pair < pairs; pair++) {
-                half2 value = as_half2(x[k * pairs + pair]), high = __hfma2(value, scale(up, pair), offset());
+                half2 value = as_half2(x[k * pairs + pair]), high = __hfma2(value, scale(up, pair), packed_rounding());
                 // The integer, high - offset, is taken away for the low digit only.
                 half2 rest = __hfma2(value, scale(up, pair), __hneg2(__hfma2(high, keep, less)));
-                digits[pair] = as_bits(__hfma2(rest, times, offset()));
+                digits[pair] = as_bits(__hfma2(rest, times, packed_rounding()));
             }
 #pragma unroll
             for (int word = 0; word < words; word++) own[word] = word_of(digits, word);

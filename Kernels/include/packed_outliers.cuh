@@ -44,3 +44,49 @@ struct packed_outlier {
         if (tail && sum != 0) rows[row] += sum;
     }
 };
+
+// One token: up to CRUMB_PACKED_RUN entries of one pool at once, four neighbours a lane. `input`: of the pool's first
+// channel, in shared memory; `rows`: fp32 [32][CRUMB_PACKED_SUMS]. What is behind a record's last entries is zero, as
+// unused ones are.
+CRUMB_INLINE void packed_add_outliers(const uint8_t *entries, uint32_t count, const uint16_t *input, float *rows) {
+    const uint32_t lane = threadIdx.x % 32;
+    uint4 four = make_uint4(0, 0, 0, 0);
+    if (4 * lane < count) four = reinterpret_cast<const uint4 *>(entries)[lane];
+    const uint32_t bits[4] = {four.x, four.y, four.z, four.w};
+    uint32_t row[4];
+    float sum[4]; // of the entries of the same row so far
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        row[i] = bits[i] & 31;
+        const uint16_t activation = input[bits[i] >> 5 & (CRUMB_OUTLIER_CHANNELS - 1)];
+        sum[i] = half_value(static_cast<uint16_t>(bits[i] >> 16)) * half_value(activation);
+    }
+    // Entries are sorted: a row's are neighbours. Whether entry i has the row of the lane's first.
+    bool first[4] = {true};
+#pragma unroll
+    for (int i = 1; i < 4; i++) {
+        if (row[i] == row[i - 1]) sum[i] += sum[i - 1];
+        first[i] = first[i - 1] && row[i] == row[0];
+    }
+    const uint32_t before = __shfl_up_sync(~0u, row[3], 1), after = __shfl_down_sync(~0u, row[0], 1);
+    const bool joins = lane > 0 && row[0] == before;
+    // The sum of a lane's last row, with what lanes before have of it.
+    const uint32_t heads = __ballot_sync(~0u, !(joins && first[3]));
+    const uint32_t distance = lane - (31 - __clz(heads & (~0u >> (31 - lane))));
+    float last = sum[3];
+#pragma unroll
+    for (int d = 1; d < 32; d *= 2) {
+        const float other = __shfl_up_sync(~0u, last, d);
+        if (distance >= static_cast<uint32_t>(d)) last += other;
+    }
+    const float carried = __shfl_up_sync(~0u, last, 1);
+    // A row's sum goes where its last entry is. Those of the unused entries are row 0 once more, with nothing to add.
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const float all = i == 3 ? last : joins && first[i] ? sum[i] + carried : sum[i];
+        const bool ends = i == 3 ? lane == 31 || row[3] != after : row[i] != row[i + 1];
+        if (ends && all != 0) rows[row[i] * CRUMB_PACKED_SUMS] += all;
+    }
+    __syncwarp();
+}

@@ -6,7 +6,7 @@
 // A finite half, whatever the number.
 CRUMB_INLINE uint16_t saturated_half(float value) { return half_bits(fminf(fmaxf(value, -65504.0f), 65504.0f)); }
 
-CRUMB_INLINE float packed_gated(float gate, float up) { return gate / (1 + __expf(-gate)) * up; }
+CRUMB_INLINE float packed_gated(float gate, float up) { return __fdividef(gate, 1 + __expf(-gate)) * up; }
 
 CRUMB_INLINE void packed_next(const crumb_packed_product &product, uint32_t token, uint32_t place, float value) {
     __stcg(product.next_input + static_cast<size_t>(token) * product.next_positions + place, saturated_half(value));

@@ -40,6 +40,7 @@ CRUMB_INLINE uint32_t load_progress(const uint32_t *from) {
 
 // Waits for so many of the block's warps.
 CRUMB_INLINE void barrier_of_warps(int number, uint32_t warps) {
+    __syncwarp();
     asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(warps * 32) : "memory");
 }
 

@@ -43,6 +43,9 @@ CRUMB_INLINE const uint8_t *packed_record(const crumb_packed_part &part, uint32_
     return part.records + static_cast<uint64_t>(segment * part.shape.row_tiles + tile) * part.shape.record_bytes;
 }
 
+// What a record takes in the ring.
+CRUMB_INLINE uint32_t packed_ring_bytes(const crumb_packed_shape &shape) { return (shape.record_bytes + 127) / 128 * 128; }
+
 // Where an item stands within its record, and its channels in the input.
 struct packed_place {
     uint32_t tiles;                     // code tiles: up to 8 of 4 bits, 4 of 2 bits

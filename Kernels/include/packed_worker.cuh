@@ -1,4 +1,4 @@
-// The warps that multiply.
+// The warps that multiply, with two tokens or more.
 #pragma once
 
 #include "packed_codes.cuh"
@@ -13,44 +13,28 @@ CRUMB_INLINE void packed_multiply(
     packed_gather<tokens>(y, input.in.factor, record + place.row_scales, sums);
 }
 
-// Brings one token's input into shared memory, by all warps but the one that copies. One load of all of it: a load takes
-// 2000 cycles while the records come in.
-CRUMB_INLINE void packed_stage(const crumb_packed_args &args) {
-    const uint4 *from = reinterpret_cast<const uint4 *>(args.product.input);
-    uint4 *to = reinterpret_cast<uint4 *>(packed_memory + args.input_offset);
-#pragma unroll 4
-    for (uint32_t i = threadIdx.x; i < args.product.positions / 8; i += 32 * (args.warps + 1)) to[i] = __ldcg(from + i);
-    packed_sync(args);
-}
-
-// A warp that multiplies.
+// A warp that multiplies, with two tokens or more.
 template <int tokens> struct packed_worker {
     const crumb_packed_args &args;
     packed_fragments<tokens> fragments;
     uint32_t count = 0; // records of the parts before
+    uint32_t released = 0;
     uint32_t run;       // the warp's next run of outliers, counted from the group's first
     uint32_t loaded;    // the item whose activations the fragments are
     float *sums;        // of slot 0: [slot][warp][tokens][32]
-    uint8_t *scratch;
 
     CRUMB_INLINE explicit packed_worker(const crumb_packed_args &args) : args(args) {
         const uint32_t warp = threadIdx.x / 32;
         sums = reinterpret_cast<float *>(packed_memory + args.sums_offset) + warp * tokens * CRUMB_TILE_ROWS;
-        scratch = packed_memory + CRUMB_PACKED_HEAD_BYTES + warp * CRUMB_PACKED_DIGIT_BYTES;
     }
 
-    // With one token.
-    CRUMB_INLINE const uint16_t *input() const {
-        return reinterpret_cast<const uint16_t *>(packed_memory + args.input_offset);
-    }
     CRUMB_INLINE uint32_t slot_floats() const { return args.warps * tokens * CRUMB_TILE_ROWS; }
 
     // Waits for a record's scales, outliers and 4-bit codes.
     CRUMB_INLINE const uint8_t *await(uint32_t record) const {
         const packed_head *head = packed_shared_head();
         const uint32_t entry = record % CRUMB_PACKED_IN_FLIGHT;
-        // Not before the barrier stands for this record: its parity tells neighbours apart only.
-        while (record >= CRUMB_PACKED_IN_FLIGHT && load_progress(&head->requested) <= record) {}
+        packed_await_request(record);
         barrier_wait(const_cast<uint64_t *>(&head->full4[entry]), record / CRUMB_PACKED_IN_FLIGHT & 1);
         return packed_memory + args.ring_offset + head->offset[entry];
     }
@@ -59,10 +43,7 @@ template <int tokens> struct packed_worker {
         barrier_wait(&head->full2[record % CRUMB_PACKED_IN_FLIGHT], record / CRUMB_PACKED_IN_FLIGHT & 1);
     }
     // The warp needs records from `record` on.
-    CRUMB_INLINE void release(uint32_t record) const {
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) store_progress(packed_shared_head()->progress + threadIdx.x / 32, record);
-    }
+    CRUMB_INLINE void release(uint32_t record) { packed_release(args, released, record); }
 
     // Adds run `run` of a group of records, the first of which is `first`, and goes to the warp's next.
     CRUMB_INLINE void add_run(const crumb_packed_part &part, uint32_t first, uint32_t segment, uint32_t slot) {
@@ -74,9 +55,7 @@ template <int tokens> struct packed_worker {
 #pragma unroll
         for (int token = 0; token < tokens; token++) {
             x[token] = 0;
-            if (tokens == 1) {
-                x[token] = input()[outlier.channel];
-            } else if (outlier.bits != 0 && static_cast<uint32_t>(token) < args.tokens) {
+            if (outlier.bits != 0 && static_cast<uint32_t>(token) < args.tokens) {
                 x[token] = __ldcg(product.input + static_cast<size_t>(token) * product.positions + outlier.channel);
             }
         }
@@ -95,19 +74,11 @@ template <int tokens> struct packed_worker {
         loaded = key;
         packed_input<2, tokens> two{fragments};
         packed_input<4, tokens> four{fragments};
-        if constexpr (tokens == 1) {
-            if (place.four) {
-                four.load(input() + place.position, place.tiles, scratch);
-            } else {
-                two.load(input() + place.position, place.tiles, scratch);
-            }
+        const uint16_t *from = product.input + place.position;
+        if (place.four) {
+            four.load(from, product.positions, place.tiles, args.tokens);
         } else {
-            const uint16_t *from = product.input + place.position;
-            if (place.four) {
-                four.load(from, product.positions, place.tiles, args.tokens);
-            } else {
-                two.load(from, product.positions, place.tiles, args.tokens);
-            }
+            two.load(from, product.positions, place.tiles, args.tokens);
         }
     }
 

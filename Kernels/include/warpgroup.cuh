@@ -8,10 +8,8 @@
 
 #include "mma.cuh"
 
-// Whether products with so many tokens are made so: with fewer, waiting for each other costs four warps more than the
-// tensor cores save.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-template <int octets> constexpr bool by_warpgroups = octets >= 4;
+constexpr bool has_warpgroups = true;
 
 // Registers written before are seen by the products behind.
 CRUMB_INLINE void warpgroup_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
@@ -21,15 +19,22 @@ template <int pending> CRUMB_INLINE void warpgroup_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
 }
 
-template <int octets> CRUMB_INLINE uint64_t warpgroup_operand(uint32_t address) {
-    // Exchanged within 8 rows, in patterns of 64 or 128 bytes.
-    constexpr uint64_t pattern = octets == 4 ? 2 : 1;
+// Of B `offset` bytes behind `address`, both multiples of 16.
+template <int octets> CRUMB_INLINE uint64_t warpgroup_operand(uint32_t address, uint32_t offset) {
+    // Exchanged within 8 rows, in patterns of 32, 64 or 128 bytes.
+    constexpr uint32_t pattern = octets == 2 ? 3 : octets == 4 ? 2 : 1;
     // From 8 rows to the next 8, in 16 bytes; the other distance does not count, as a pattern is as wide as B.
-    constexpr uint64_t stride = 8 * octets;
-    return pattern << 62 | stride << 32 | stride << 16 | (address & 0x3FFFF) >> 4;
+    constexpr uint32_t stride = 8 * octets;
+    return static_cast<uint64_t>(pattern << 30 | stride) << 32 | (address / 16 + (offset / 16 + (stride << 16)));
 }
 
 #define CRUMB_FOUR(c) "+f"((c)[0]), "+f"((c)[1]), "+f"((c)[2]), "+f"((c)[3])
+CRUMB_INLINE void warpgroup_mma(float (&c)[2][4], const uint32_t (&a)[4], uint64_t b) {
+    asm volatile("wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
+                 "{%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9,%10,%11}, %12, 1, 1, 1, 1;"
+                 : CRUMB_FOUR(c[0]), CRUMB_FOUR(c[1])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
 CRUMB_INLINE void warpgroup_mma(float (&c)[4][4], const uint32_t (&a)[4], uint64_t b) {
     asm volatile("wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
                  "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, 1, 1, 1, 1;"
@@ -47,11 +52,11 @@ CRUMB_INLINE void warpgroup_mma(float (&c)[8][4], const uint32_t (&a)[4], uint64
 }
 #undef CRUMB_FOUR
 #else
-template <int octets> constexpr bool by_warpgroups = false;
+constexpr bool has_warpgroups = false;
 CRUMB_INLINE void warpgroup_begin() {}
 CRUMB_INLINE void warpgroup_end() {}
 template <int pending> CRUMB_INLINE void warpgroup_wait() {}
-template <int octets> CRUMB_INLINE uint64_t warpgroup_operand(uint32_t) { return 0; }
+template <int octets> CRUMB_INLINE uint64_t warpgroup_operand(uint32_t, uint32_t) { return 0; }
 template <class Sums> CRUMB_INLINE void warpgroup_mma(Sums &, const uint32_t (&)[4], uint64_t) {}
 #endif
 

@@ -2,6 +2,7 @@
 //
 // nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -I Kernels -I Sources/CrumbABI/include packed_bench.cu
 #include "packed_matmul.cu"
+#include "packed_matmul_roles.cu"
 #include "packed_product.cu"
 
 #include <cuda_runtime.h>
@@ -54,6 +55,7 @@ struct variant {
     uint32_t kind, tokens;
     kernel function;
     matmul_kernel matmul = nullptr;
+    bool roles = false;
 };
 static const variant variants[] = {
     {"store", CRUMB_PACKED_STORE, 1, packed_product_m1},       {"store", CRUMB_PACKED_STORE, 2, packed_product_m2},
@@ -65,6 +67,11 @@ static const variant variants[] = {
         {"residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_m##M}, \
         {"silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_m##M}
     MATMUL(8), MATMUL(16), MATMUL(32), MATMUL(64),
+#define ROLES(M) \
+    {"roles store", CRUMB_PACKED_STORE, M, nullptr, packed_matmul_roles_m##M, true}, \
+        {"roles residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_roles_m##M, true}, \
+        {"roles silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_roles_m##M, true}
+    ROLES(16), ROLES(32),
 };
 
 static int multiprocessors;
@@ -93,6 +100,13 @@ static void launch(const variant &v, crumb_packed_args args, cudaStream_t stream
         crumb_matmul_args wide = {};
         wide.product = args.product, wide.tokens = args.tokens, wide.epsilon = args.epsilon;
         const uint32_t most = CRUMB_MATMUL_WARPS, paired = v.kind == CRUMB_PACKED_SILU;
+        if (v.roles) {
+            wide.tiles = CRUMB_ROLES_TILES, wide.slices = 1, wide.whole = CRUMB_MATMUL_ROLES;
+            wide.partials = partials, wide.arrivals = arrivals;
+            const uint64_t bytes = crumb_matmul_plan(&wide, v.tokens, multiprocessors, 227 * 1024);
+            launch(v.matmul, wide, multiprocessors, CRUMB_ROLES_THREADS, bytes, stream, dependent);
+            return;
+        }
         uint32_t each = crumb_matmul_blocks(v.tokens);
         wide.tiles = std::min(tiles ? tiles : 4, most);
         if (paired) wide.tiles = std::max(2u, wide.tiles & ~1u);

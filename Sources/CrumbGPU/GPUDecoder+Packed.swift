@@ -95,8 +95,8 @@ extension GPUDecoder {
     }
 
     private func launchMatmul(_ product: crumb_packed_product, rows: Int, _ pass: Pass) throws(CUDAError) -> Int {
-        guard let matmul = kernels.matmul,
-            let launch = MatmulLaunch(product, tokens: rows, epsilon: configuration.rmsNormEps, on: device.info)
+        guard let launch = MatmulLaunch(product, tokens: rows, epsilon: configuration.rmsNormEps, on: device.info),
+            let matmul = launch.usesRoles ? kernels.matmulRoles : kernels.matmul
         else { preconditionFailure("a packed product of \(rows) tokens without its kernel") }
         var arguments = launch.arguments
         arguments.partials = pass.workspace.matmulPartials

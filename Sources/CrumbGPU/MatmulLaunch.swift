@@ -3,16 +3,19 @@ package import CrumbCUDA
 import CrumbModel
 import CrumbPacked
 
-/// Grid, block, shared memory and the last arguments of packed_matmul_mM.
+/// Grid, block, shared memory and the last arguments of packed_matmul_mM or packed_matmul_roles_mM.
 package struct MatmulLaunch {
     package let blocks: Int
     package let threads: Int
     package let sharedBytes: Int
     /// Without `partials` and `arrivals`.
     package let arguments: crumb_matmul_args
+    /// Whether it is packed_matmul_roles_mM.
+    package var usesRoles: Bool { arguments.whole == UInt32(CRUMB_MATMUL_ROLES) }
     /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
     /// groups of one block each and 27,000 in groups that blocks share; 33,000 and 40,000 for 4096 x 11008; 46,000 and
-    /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000.
+    /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000. By warps with roles, 16
+    /// tokens: 27,000, 32,000, 31,000 and for 22016 x 4096, which takes 52,000 in shared groups, 43,000.
     private let cost: Double
 
     /// How the rows of a product and their channels are dealt out to blocks.
@@ -20,13 +23,25 @@ package struct MatmulLaunch {
         /// Row tiles of a group, and slices of its channels.
         let tiles: UInt32
         let slices: UInt32
-        /// Whether each block has a group of its own; else the steps of all groups are dealt out evenly.
-        let isWhole: Bool
+        let form: Form
+    }
+    /// Whether each block has a group of its own; else the steps of all groups are dealt out evenly.
+    private enum Form {
+        case shared, whole, roles
+
+        var number: UInt32 {
+            switch self {
+            case .shared: UInt32(CRUMB_MATMUL_SHARED)
+            case .whole: UInt32(CRUMB_MATMUL_WHOLE)
+            case .roles: UInt32(CRUMB_MATMUL_ROLES)
+            }
+        }
     }
     private static let shared: [Cut] = [(4, 2), (4, 1), (2, 2), (2, 1)].map {
-        Cut(tiles: $0.0, slices: $0.1, isWhole: false)
+        Cut(tiles: $0.0, slices: $0.1, form: .shared)
     }
-    private static let whole: [Cut] = [(1, 8), (2, 4)].map { Cut(tiles: $0.0, slices: $0.1, isWhole: true) }
+    private static let whole: [Cut] = [(1, 8), (2, 4)].map { Cut(tiles: $0.0, slices: $0.1, form: .whole) }
+    private static let roles = Cut(tiles: UInt32(CRUMB_ROLES_TILES), slices: 1, form: .roles)
 
     /// - Parameter tokens: At most 64.
     /// - Returns: nil where gate and up differ in shape, or a block of this card has too little shared memory.
@@ -41,7 +56,9 @@ package struct MatmulLaunch {
         guard let even = cuts.lazy.compactMap({ Self(product, tokens, width, epsilon, $0, card) }).first else {
             return nil
         }
-        self = (whole + [even]).min { $0.cost < $1.cost } ?? even
+        let hasRoles = card.capability.major == 9 && TokenFamily.matmulRoles.widths.contains(width)
+        let roles = hasRoles ? Self(product, tokens, width, epsilon, Self.roles, card) : nil
+        self = (whole + [even] + (roles.map { [$0] } ?? [])).min { $0.cost < $1.cost } ?? even
     }
 
     private init?(
@@ -51,29 +68,31 @@ package struct MatmulLaunch {
         arguments.product = product
         arguments.tokens = UInt32(tokens)
         arguments.epsilon = epsilon
-        (arguments.tiles, arguments.slices, arguments.whole) = (cut.tiles, cut.slices, cut.isWhole ? 1 : 0)
-        threads = 32 * Int(cut.tiles * cut.slices)
-        // Blocks of a multiprocessor share its memory, and each takes 1024 bytes more. Whole groups are best alone.
-        let most = Int(crumb_matmul_blocks(UInt32(width)))
-        for each in cut.isWhole ? Array(1...most) : (1...most).reversed() {
+        (arguments.tiles, arguments.slices, arguments.whole) = (cut.tiles, cut.slices, cut.form.number)
+        threads = cut.form == .roles ? Int(CRUMB_ROLES_THREADS) : 32 * Int(cut.tiles * cut.slices)
+        // Blocks of a multiprocessor share its memory, and each takes 1024 bytes more. Whole groups are best alone; blocks
+        // with roles wait for each other, so that all must have a place.
+        let most = cut.form == .roles ? 1 : Int(crumb_matmul_blocks(UInt32(width)))
+        for each in cut.form == .whole ? Array(1...most) : (1...most).reversed() {
             let blocks = each * card.multiprocessors
             let memory = card.sharedBytesPerBlock + 1024
             let bytes = Int(
                 crumb_matmul_plan(&arguments, UInt32(width), UInt32(blocks), UInt64(memory / each - 1024)))
             let cuts = [arguments.cuts.0, arguments.cuts.1, arguments.cuts.2].prefix(Int(arguments.cut_count))
             let groups = cuts.reduce(0) { $0 + Int($1.groups) }
-            guard bytes > 0, !cut.isWhole || groups <= blocks else { continue }
+            guard bytes > 0, cut.form != .whole || groups <= blocks else { continue }
             self.blocks = blocks
             // A block that shall be alone takes so much that none of the next launch stands beside it: it would draw
             // others there, and multiprocessors stay empty.
             sharedBytes = each == 1 ? max(bytes, memory / 2) : bytes
             self.arguments = arguments
-            if cut.isWhole {
-                cost = Double(cuts.map(\.steps).max() ?? 0) * (each == 1 ? 1800 : 2600) + 7500
-            } else {
-                let steps = cuts.reduce(0) { $0 + Int($1.steps) * Int($1.groups) }
-                cost = Double(steps) / Double(blocks) * 3300 + 13000
-            }
+            let steps = cuts.reduce(0) { $0 + Int($1.steps) * Int($1.groups) }
+            cost =
+                switch cut.form {
+                case .whole: Double(cuts.map(\.steps).max() ?? 0) * (each == 1 ? 1800 : 2600) + 7500
+                case .shared: Double(steps) / Double(blocks) * 3300 + 13000
+                case .roles: Double(steps) / Double(blocks) * 650 + 17500
+                }
             return
         }
         return nil
@@ -82,8 +101,9 @@ package struct MatmulLaunch {
     /// Floats of `partials` for products with up to `tokens` tokens.
     static func partialCount(tokens: Int, multiprocessors: Int) -> Int {
         TokenFamily.matmul.widths.prefix { $0 <= TokenFamily.matmul.width(for: tokens) }.map { width in
-            let blocks = Int(crumb_matmul_blocks(UInt32(width))) * multiprocessors
-            return 2 * blocks * width * Int(CRUMB_TILE_ROWS) * Int(shared.map(\.tiles).max() ?? 0)
+            let rows = Int(crumb_matmul_blocks(UInt32(width))) * Int(shared.map(\.tiles).max() ?? 0)
+            let rolesRows = TokenFamily.matmulRoles.widths.contains(width) ? Int(roles.tiles) : 0
+            return 2 * multiprocessors * width * Int(CRUMB_TILE_ROWS) * max(rows, rolesRows)
         }.max() ?? 0
     }
 

@@ -23,6 +23,7 @@ package struct StepKernels: Sendable {
     /// nil where the program has none for this card: packed matrices are then turned into fp16 for every product.
     let packed: TokenKernels?
     let matmul: TokenKernels?
+    let matmulRoles: TokenKernels?
 
     /// Head dimensions that attention is compiled for.
     package static let headDimensions = [32, 64, 80, 96, 128]
@@ -63,6 +64,7 @@ package struct StepKernels: Sendable {
         sample = try library.kernel("sample_f32", arguments: crumb_sample_args.self)
         packed = try TokenKernels(.packed, library, arguments: crumb_packed_args.self)
         matmul = try TokenKernels(.matmul, library, arguments: crumb_matmul_args.self)
+        matmulRoles = try TokenKernels(.matmulRoles, library, arguments: crumb_matmul_args.self)
     }
 
     /// The kernel for tables of `bits` a code.

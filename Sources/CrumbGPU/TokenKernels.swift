@@ -6,9 +6,17 @@ enum TokenFamily: String {
     case packed = "packed_product"
     /// For 5 to 64.
     case matmul = "packed_matmul"
+    /// The same by warps with roles; sm_90a only.
+    case matmulRoles = "packed_matmul_roles"
 
     /// Tokens that a kernel is compiled for, ascending.
-    var widths: [Int] { self == .packed ? [1, 2, 4] : [8, 16, 32, 64] }
+    var widths: [Int] {
+        switch self {
+        case .packed: [1, 2, 4]
+        case .matmul: [8, 16, 32, 64]
+        case .matmulRoles: [16, 32]
+        }
+    }
 
     /// Tokens of the narrowest kernel for so many; of the widest where none is enough.
     func width(for tokens: Int) -> Int { widths.first { $0 >= tokens } ?? widths[widths.count - 1] }

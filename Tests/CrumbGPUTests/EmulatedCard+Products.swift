@@ -35,7 +35,12 @@ extension EmulatedCard {
                 name: "packed_matmul_m\(width)", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
             ) { packedMatmul($0.load(), width: width, $0) }
         }
-        return [dequantize] + tables + packed + matmul
+        let roles = [16, 32].map { width in
+            Emulation(
+                name: "packed_matmul_roles_m\(width)", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
+            ) { packedMatmul($0.load(), width: width, $0) }
+        }
+        return [dequantize] + tables + packed + matmul + roles
     }
 
     private static func matvec(_ a: crumb_matvec_args, bits: Int, _ launch: Launch) {
@@ -79,7 +84,9 @@ extension EmulatedCard {
         let (a, tokens) = (arguments.product, Int(arguments.tokens))
         let bytes = crumb_matmul_plan(&planned, UInt32(width), UInt32(launch.grid.x), 232_448)
         precondition(tokens <= width && Int(bytes) <= launch.sharedBytes && bytes > 0)
-        precondition(launch.threads == 32 * Int(arguments.tiles * arguments.slices))
+        let hasRoles = arguments.whole == UInt32(CRUMB_MATMUL_ROLES)
+        precondition(
+            launch.threads == (hasRoles ? Int(CRUMB_ROLES_THREADS) : 32 * Int(arguments.tiles * arguments.slices)))
         precondition(isAligned(a.input, arguments.partials) && arguments.arrivals != 0)
         precondition(planned.product.block_units == a.block_units && planned.product.long_blocks == a.long_blocks)
         product(a, tokens: tokens, epsilon: arguments.epsilon, width: width, squares: Int(a.parts.0.shape.row_tiles))

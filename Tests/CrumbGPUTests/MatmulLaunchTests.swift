@@ -30,11 +30,12 @@ extension EmulatedCardTests {
         }
 
         @Test(arguments: [
-            (Product.attentionOutput, 16, UInt32(1), true), (.down, 8, 1, true), (.queryKeyValue, 16, 4, false),
-            (.gateUp, 8, 4, false), (.attentionOutput, 64, 4, false),
+            (Product.attentionOutput, 16, UInt32(1), Int(CRUMB_MATMUL_WHOLE)), (.down, 8, 1, Int(CRUMB_MATMUL_WHOLE)),
+            (.queryKeyValue, 16, 8, Int(CRUMB_MATMUL_ROLES)), (.gateUp, 16, 8, Int(CRUMB_MATMUL_ROLES)),
+            (.gateUp, 8, 4, Int(CRUMB_MATMUL_SHARED)), (.attentionOutput, 64, 4, Int(CRUMB_MATMUL_SHARED)),
         ])
         func `groups are whole where one round of blocks takes them all`(
-            _ test: Product, tokens: Int, tiles: UInt32, isWhole: Bool
+            _ test: Product, tokens: Int, tiles: UInt32, form: Int
         ) throws {
             let card = try EmulatedCard.device { $0.multiprocessors = 132 }.info
             var product = crumb_packed_product()
@@ -47,8 +48,10 @@ extension EmulatedCardTests {
                     fourBitChannels: test.fourBitChannels, outliersPerTile: 4))
             product.parts = (part, part, part)
             let launch = try #require(MatmulLaunch(product, tokens: tokens, epsilon: 0, on: card))
-            #expect(launch.arguments.tiles == tiles && (launch.arguments.whole != 0) == isWhole)
-            #expect(launch.blocks % 132 == 0 && launch.threads == 256)
+            let (isWhole, hasRoles) = (form == Int(CRUMB_MATMUL_WHOLE), form == Int(CRUMB_MATMUL_ROLES))
+            #expect(launch.arguments.tiles == tiles && Int(launch.arguments.whole) == form)
+            #expect(launch.usesRoles == hasRoles && launch.threads == (hasRoles ? 512 : 256))
+            #expect(launch.blocks % 132 == 0 && (!hasRoles || launch.blocks == 132))
             let each = launch.blocks / 132
             let memory = card.sharedBytesPerBlock + 1024
             #expect(each * (launch.sharedBytes + 1024) <= memory)

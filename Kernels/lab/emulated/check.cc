@@ -1,5 +1,6 @@
 // The packed products on a CPU against the fp64 reference, at small shapes. Needs no GPU; see run.sh.
 #include "packed_matmul.cu"
+#include "packed_matmul_roles.cu"
 #include "packed_product.cu"
 
 #include "packed_reference.h"
@@ -82,7 +83,7 @@ static int report(
         "%s %s N %u S %u P %u F %u outliers %u M %u/%d blocks %u", good ? "ok  " : "FAIL", name, c.shape.rows,
         c.shape.segments, c.shape.segment_channels, c.shape.four_bit_channels, c.shape.outliers_per_tile, c.tokens, m,
         c.blocks);
-    if (c.tiles) std::printf(" of %u x %u%s", c.tiles, c.slices, c.whole ? ", whole groups" : "");
+    if (c.tiles) std::printf(" of %u x %u%s", c.tiles, c.slices, c.whole == 1 ? ", whole groups" : c.whole ? ", roles" : "");
     std::printf(": NSE");
     for (double error : errors) std::printf(" %.2e", error);
     std::printf("%s%s\n", fault ? ", " : "", fault ? fault : "");
@@ -131,7 +132,7 @@ template <int tokens> static int check_store(const input_case &c, float magnitud
     std::vector<float> y(c.tokens * total, NAN);
     args.output = y.data(), args.output_stride = total;
     args.kind = CRUMB_PACKED_STORE;
-    launch<tokens>(launch_of(args, c.tokens), c.blocks, c.shape.rows == 70 ? 40 * 1024 : 227 * 1024);
+    launch<tokens>(launch_of(args, c.tokens), c.blocks, c.shape.rows == 70 ? 50 * 1024 : 227 * 1024);
     std::vector<double> expected(y.size()), got(y.begin(), y.end());
     for (uint32_t p = 0; p < parts.size(); p++) {
         std::vector<double> product = reference(parts[p].shape, parts[p].bytes, x.values, c.tokens);
@@ -254,7 +255,7 @@ template <int width> struct wide_case {
         args.product = product, args.tokens = c.tokens, args.epsilon = 1e-5f, args.tiles = c.tiles,
         args.slices = c.slices, args.whole = c.whole;
         const uint64_t bytes =
-            crumb_matmul_plan(&args, width, c.blocks, 227 * 1024 / (c.whole ? 1 : crumb_matmul_blocks(width)) - 1024);
+            crumb_matmul_plan(&args, width, c.blocks, 227 * 1024 / (c.whole ? 1 : crumb_matmul_blocks(width)) - (c.whole ? 0 : 1024));
         if (bytes == 0) emulated_fail("it does not fit");
         uint32_t groups = 0;
         for (uint32_t cut = 0; cut < args.cut_count; cut++) groups += args.cuts[cut].groups;
@@ -264,7 +265,14 @@ template <int width> struct wide_case {
         auto run = [&](const Outputs &...before) {
             ((outputs = before), ...);
             std::fill(partials.begin(), partials.end(), NAN);
-            emulated_launch(c.blocks, 32 * c.tiles * c.slices, bytes, [&] { packed_matmul<width / 8>(args); });
+            if (c.whole == CRUMB_MATMUL_ROLES) {
+                if constexpr (width > 8) {
+                    emulated_launch(
+                        c.blocks, CRUMB_ROLES_THREADS, bytes, [&] { packed_matmul_roles<width / 8>(args); });
+                }
+            } else {
+                emulated_launch(c.blocks, 32 * c.tiles * c.slices, bytes, [&] { packed_matmul<width / 8>(args); });
+            }
             return std::make_tuple(outputs...);
         };
         const std::tuple<Outputs...> before(outputs...);
@@ -402,6 +410,16 @@ template <int width> static int check_all_wide() {
         if (width > 16) continue;
         failures += check_wide_store<width>(c) + check_wide_residual<width>(c);
         if (c.tiles > 1) failures += check_wide_silu<width>(c);
+    }
+    // Warps with roles: blocks with parts of one, two and more groups, groups of one, two and all blocks, blocks without any.
+    const input_case roles[] = {
+        {make_shape(300, 1, 1024, 384, 4), 0, 3, width, 8, 1, 2}, {make_shape(101, 2, 736, 224, 3), 9, 5, few, 8, 1, 2},
+        {make_shape(70, 8, 288, 96, 5), 0, 7, width, 8, 1, 2},    {make_shape(600, 1, 576, 192, 4), 13, 2, few, 8, 1, 2},
+        {make_shape(33, 1, 128, 0, 0), 0, 9, width, 8, 1, 2},
+    };
+    for (const input_case &c : roles) {
+        if (width == 8) continue;
+        failures += check_wide_store<width>(c) + check_wide_residual<width>(c) + check_wide_silu<width>(c);
     }
     return failures;
 }

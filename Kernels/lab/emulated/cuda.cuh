@@ -1,5 +1,5 @@
 // The kernels on a CPU, for their indices and protocols: one fiber a CUDA thread, warp-wide operations as meetings of
-// 32 fibers. Blocks run one after the other. What the hardware leaves open alternates from launch to launch: the order
+// 32 fibers. Blocks run one after the other, unless one waits for others. What the hardware leaves open alternates from launch to launch: the order
 // of blocks; whether warps keep step or each runs as far as it can, the first or the last before the others; whether
 // asynchronous copies are done at once or when they are waited for.
 #pragma once
@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <setjmp.h>
 #include <ucontext.h>
 #include <vector>
@@ -18,6 +19,7 @@
 #include <vector_functions.h>
 #include <vector_types.h>
 
+#define CRUMB_EMULATED
 #define __grid_constant__
 #undef __device__
 #undef __global__
@@ -115,51 +117,93 @@ inline void __syncthreads() {
         while (emulated->generation == generation) emulated_yield();
     }
 }
+// Runs a block's fibers until all are finished, or none gets any further; whether they are.
+inline bool emulated_run(bool in_step, bool last_first) {
+    emulated_block &state = *emulated;
+    const uint32_t warps = static_cast<uint32_t>(state.warps.size());
+    for (;;) {
+        bool moved = false, left = false;
+        for (uint32_t w = 0; w < warps; w++) {
+            const uint32_t first = 32 * (last_first ? warps - 1 - w : w);
+            do {
+                state.moved = false;
+                for (uint32_t i = first; i < first + 32; i++) {
+                    if (!state.fibers[i].finished) emulated_resume(i);
+                }
+                moved |= state.moved;
+            } while (state.moved && !in_step);
+            for (uint32_t i = first; i < first + 32; i++) left |= !state.fibers[i].finished;
+        }
+        if (!left || !moved) return !left;
+    }
+}
 // `shared`: bytes of shared memory that the kernel may use.
 inline void emulated_launch(uint32_t grid, uint32_t threads, uint64_t shared, const std::function<void()> &kernel) {
     static const std::function<void()> *body;
-    static std::vector<std::vector<uint8_t>> stacks;
+    static std::vector<std::unique_ptr<uint8_t[]>> stacks;
+    constexpr size_t stack_bytes = 128 * 1024;
     body = &kernel;
     emulated_shared_bytes = static_cast<uint32_t>(shared);
     const uint32_t number = ++emulated_launches, warps = threads / 32;
     const bool ascending = number & 1, in_step = !(number & 4), last_first = ascending;
-    while (stacks.size() < threads) stacks.emplace_back(128 * 1024);
-    for (uint32_t block = 0; block < grid; block++) {
+    gridDim.x = grid, blockDim.x = threads;
+    struct waiting_block {
+        uint32_t index;
         emulated_block state;
-        emulated = &state;
-        gridDim.x = grid, blockDim.x = threads, blockIdx.x = ascending ? block : grid - 1 - block;
-        state.fibers.resize(threads), state.warps.resize(warps);
-        std::memset(packed_memory, 0xA5, sizeof packed_memory);
-        for (uint32_t i = 0; i < threads; i++) {
-            ucontext_t &start = state.fibers[i].start;
-            getcontext(&start);
-            start.uc_stack.ss_sp = stacks[i].data(), start.uc_stack.ss_size = stacks[i].size(), start.uc_link = nullptr;
-            makecontext(
-                &start,
-                +[] {
-                    (*body)();
-                    emulated->fibers[emulated->current].finished = true;
-                    emulated_moved();
-                    _longjmp(emulated->scheduler, 1);
-                },
-                0);
-        }
-        for (uint32_t left = threads; left > 0;) {
-            for (uint32_t w = 0; w < warps; w++) {
-                const uint32_t first = 32 * (last_first ? warps - 1 - w : w);
-                do {
-                    state.moved = false;
-                    for (uint32_t i = first; i < first + 32; i++) {
-                        if (state.fibers[i].finished) continue;
-                        emulated_resume(i);
-                        if (state.fibers[i].finished) left--;
-                    }
-                } while (state.moved && !in_step);
+        std::vector<uint8_t> memory;
+        size_t stacks;
+        bool begun = false;
+    };
+    std::vector<std::unique_ptr<waiting_block>> blocks;
+    for (uint32_t block = 0; block < grid; block++) {
+        blocks.emplace_back(new waiting_block);
+        blocks.back()->index = ascending ? block : grid - 1 - block;
+    }
+    // Stacks of blocks that are done serve again.
+    std::vector<size_t> free_stacks;
+    size_t used = 0;
+    uint32_t idle = 0;
+    while (!blocks.empty()) {
+        std::unique_ptr<waiting_block> own = std::move(blocks.front());
+        blocks.erase(blocks.begin());
+        emulated = &own->state, blockIdx.x = own->index;
+        if (!own->begun) {
+            own->begun = true;
+            own->state.fibers.resize(threads), own->state.warps.resize(warps);
+            if (free_stacks.empty()) free_stacks.push_back(used++ * threads);
+            own->stacks = free_stacks.back(), free_stacks.pop_back();
+            while (stacks.size() < own->stacks + threads) stacks.emplace_back(new uint8_t[stack_bytes]);
+            std::memset(packed_memory, 0xA5, sizeof packed_memory);
+            for (uint32_t i = 0; i < threads; i++) {
+                ucontext_t &start = own->state.fibers[i].start;
+                getcontext(&start);
+                start.uc_stack.ss_sp = stacks[own->stacks + i].get(), start.uc_stack.ss_size = stack_bytes;
+                start.uc_link = nullptr;
+                makecontext(
+                    &start,
+                    +[] {
+                        (*body)();
+                        emulated->fibers[emulated->current].finished = true;
+                        emulated_moved();
+                        _longjmp(emulated->scheduler, 1);
+                    },
+                    0);
             }
+            idle = 0;
+        } else {
+            std::memcpy(packed_memory, own->memory.data(), sizeof packed_memory);
         }
+        const bool done = emulated_run(in_step, last_first);
         for (uint64_t i = shared; i < sizeof packed_memory; i++) {
             if (packed_memory[i] != 0xA5) emulated_fail("written behind the shared memory");
         }
+        if (done) {
+            free_stacks.push_back(own->stacks), idle = 0;
+            continue;
+        }
+        if (idle++ > 1000) emulated_fail("the blocks hang");
+        own->memory.assign(packed_memory, packed_memory + sizeof packed_memory);
+        blocks.push_back(std::move(own));
     }
 }
 
@@ -185,6 +229,12 @@ template <class Value> inline Value __shfl_up_sync(unsigned, Value value, int by
     int lane = threadIdx.x % 32;
     return all[lane >= by ? lane - by : lane];
 }
+template <class Value> inline Value __shfl_down_sync(unsigned, Value value, int by) {
+    Value all[32];
+    emulated_meet(value, all);
+    int lane = threadIdx.x % 32;
+    return all[lane + by < 32 ? lane + by : lane];
+}
 template <class Value> inline Value __ldcg(const Value *from) { return *from; }
 template <class Value> inline Value __ldcs(const Value *from) { return *from; }
 template <class Value> inline Value __ldg(const Value *from) { return *from; }
@@ -202,6 +252,10 @@ inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     for (int i = 0; i < 4; i++) out |= (uint32_t)(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
     return out;
 }
+inline int __dp4a(int a, int b, int c) {
+    for (int i = 0; i < 32; i += 8) c += static_cast<int8_t>(a >> i) * static_cast<int8_t>(b >> i);
+    return c;
+}
 template <class To, class From> inline To emulated_bits(From from) {
     To to;
     std::memcpy(&to, &from, sizeof to);
@@ -209,6 +263,8 @@ template <class To, class From> inline To emulated_bits(From from) {
 }
 inline float __uint_as_float(uint32_t value) { return emulated_bits<float>(value); }
 inline uint32_t __float_as_uint(float value) { return emulated_bits<uint32_t>(value); }
+inline uint32_t __umulhi(uint32_t a, uint32_t b) { return static_cast<uint32_t>(static_cast<uint64_t>(a) * b >> 32); }
+inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float value) { return std::exp(value); }
 inline float rsqrtf(float value) { return 1 / std::sqrt(value); }
 inline int min(int a, int b) { return a < b ? a : b; }

@@ -67,7 +67,9 @@ inline uint4 load_shared(uint32_t address) { return emulated_load<uint4>(address
 inline uint32_t load_shared_word(uint32_t address) { return emulated_load<uint32_t>(address); }
 inline uint32_t load_shared_half(uint32_t address) { return emulated_load<uint16_t>(address); }
 inline void store_shared(uint32_t address, uint4 v) { std::memcpy(emulated_shared(address, 16), &v, 16); }
+inline void store_shared(uint32_t address, uint32_t v) { std::memcpy(emulated_shared(address, 4), &v, 4); }
 inline void keep_in_register(float &) {}
+inline void keep_in_register(uint32_t &) {}
 inline void load_matrices_transposed(uint32_t (&m)[4], uint32_t address) {
     uint32_t rows[32];
     emulated_meet(address, rows);

@@ -8,8 +8,8 @@ build=$(mktemp -d)
 trap 'rm -r "$build"' EXIT
 mkdir "$build/include"
 cp ../../include/*.cuh "$build/include/"
-cp mma.cuh packed_ring.cuh "$build/include/"
-cp ../../packed_product.cu ../../packed_matmul.cu ../../tune_*.cu "$build/"
+cp mma.cuh packed_ring.cuh roles_sync.cuh "$build/include/"
+cp ../../packed_product.cu ../../packed_matmul.cu ../../packed_matmul_roles.cu ../../tune_*.cu "$build/"
 for check in tune check; do
     c++ -std=c++17 -O1 -g -w -I"$headers" -I"$build" -I.. -I../../../Sources/CrumbABI/include -include cuda.cuh \
         $check.cc -o "$build/$check" -lpthread

@@ -70,13 +70,29 @@ enum {
     CRUMB_PACKED_SHORT_RECORD = 16384, // bytes of a record that is copied in one piece
     CRUMB_PACKED_ITEM_CHANNELS = 256,  // of one region: what a warp multiplies at a time
     CRUMB_PACKED_HEAD_BYTES = 7680,
-    CRUMB_PACKED_DIGIT_BYTES = 512, // of each warp that multiplies, for the digits of an item with one token
+    CRUMB_PACKED_SUMS = 20,         // places for warps' sums of a row with one token, CRUMB_PACKED_WARPS_M1 and more
+    CRUMB_PACKED_RUN = 128,         // outliers that a warp adds at a time, with one token
+    CRUMB_PACKED_DIGIT_BYTES = 576, // of an item's digits, with one token
     // packed_matmul_mM: channels of a chunk of codes; bytes of a row tile's codes of one in shared memory, and with its
     // scales.
     CRUMB_MATMUL_CHANNELS = 128,
     CRUMB_MATMUL_CODE_BYTES = 2048,
     CRUMB_MATMUL_TILE_BYTES = 2176,
     CRUMB_MATMUL_WARPS = 8, // of a block at most, as its registers allow
+    // How packed_matmul_mM's rows and channels are dealt out: groups of rows that blocks share; groups of a block's
+    // own;
+    // groups that blocks share whose warps have roles (roles.cuh).
+    CRUMB_MATMUL_SHARED = 0,
+    CRUMB_MATMUL_WHOLE = 1,
+    CRUMB_MATMUL_ROLES = 2,
+    // With roles: row tiles of a group, threads of a block, channels of a unit; of each warp for outliers, places of
+    // entries
+    // and of their activations.
+    CRUMB_ROLES_TILES = 8,
+    CRUMB_ROLES_THREADS = 512,
+    CRUMB_ROLES_CHANNELS = 64,
+    CRUMB_ROLES_LISTED = 128,
+    CRUMB_ROLES_GATHERED = 64,
     // What becomes of a product.
     CRUMB_PACKED_STORE = 0,
     CRUMB_PACKED_RESIDUAL = 1,
@@ -267,6 +283,15 @@ typedef struct {
     uint32_t first_warp;
     uint32_t record_entries;
     uint32_t first_unit;
+    // With one token: items whose digits a block makes for this part, and the first of its items among those of all
+    // parts; jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; 2^31
+    // / items and 2^31 / jobs, rounded up.
+    uint32_t own_items;
+    uint32_t first_item;
+    uint32_t record_jobs;
+    uint32_t first_job;
+    uint32_t items_inverse;
+    uint32_t jobs_inverse;
     uint32_t reserved;
     CRUMB_DEVICE(const uint8_t) records; // [segments][row tiles][record_bytes]
     CRUMB_DEVICE(const float) bias;      // [rows], nullable
@@ -312,14 +337,18 @@ typedef struct {
     crumb_packed_product product;
     uint32_t tokens; // M
     float epsilon;
-    // Warps that multiply; places in shared memory of the input (with one token), of the warps' sums and of the
-    // records' ring, and its bytes; bytes of a block's copies under way at most. crumb_packed_plan() fills these in.
+    // Warps that multiply; places in shared memory, with one token, of a record's jobs, of the digits of all items and
+    // of the input, and of the warps' sums and of the records' ring; its bytes; bytes of a block's copies under way at
+    // most; whether places of the ring are used more than once. crumb_packed_plan() fills these in.
     uint32_t warps;
+    uint32_t jobs_offset;
+    uint32_t digits_offset;
     uint32_t input_offset;
     uint32_t sums_offset;
     uint32_t ring_offset;
     uint32_t ring_bytes;
     uint32_t window;
+    uint32_t laps;
 } crumb_packed_args;
 
 // How a part (for SiLU both together) of a packed_matmul is cut.
@@ -345,7 +374,7 @@ typedef struct {
     uint32_t tokens; // M
     float epsilon;
     uint32_t tiles, slices; // of a block: row tiles of a group, slices
-    uint32_t whole;         // whether blocks have whole groups, and none is shared
+    uint32_t whole;         // CRUMB_MATMUL_*
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
     CRUMB_DEVICE(float) partials;
@@ -391,7 +420,7 @@ static inline uint64_t crumb_packed_plan(
     const uint32_t most = tokens == 1 ? CRUMB_PACKED_WARPS_M1
         : tokens == 2                 ? CRUMB_PACKED_WARPS_M2
                                       : CRUMB_PACKED_WARPS_M4;
-    uint32_t units = 0, items = 0, all_items = 0, positions = 0;
+    uint32_t units = 0, items = 0, all_items = 0, positions = 0, inputs = 0, jobs = 0, all_jobs = 0, table = 0;
     uint64_t record = 0, records = 0;
     for (uint32_t p = 0; p < product->part_count; p++) {
         crumb_packed_part *part = product->parts + p;
@@ -402,6 +431,30 @@ static inline uint64_t crumb_packed_plan(
         part->record_items = part->items4 + (two_bit_channels + item - 1) / item;
         part->record_entries = two_bit_channels / CRUMB_TILE2_CHANNELS * s->outliers_per_tile;
         part->first_unit = paired ? 0 : units;
+        const uint32_t pool = CRUMB_OUTLIER_CHANNELS / CRUMB_TILE2_CHANNELS * s->outliers_per_tile,
+                       run = CRUMB_PACKED_RUN;
+        const uint32_t pools = two_bit_channels / CRUMB_OUTLIER_CHANNELS;
+        part->record_jobs = part->record_items + pools * ((pool + run - 1) / run)
+            + (part->record_entries - pools * pool + run - 1) / run;
+        // Parts that are cut alike share their digits.
+        part->first_item = inputs;
+        for (uint32_t q = 0; q < p; q++) {
+            const crumb_packed_shape *other = &product->parts[q].shape;
+            if (other->segments == s->segments && other->four_bit_channels == s->four_bit_channels) {
+                part->first_item = product->parts[q].first_item;
+            }
+        }
+        part->own_items = part->first_item == inputs ? part->record_items * s->segments : 0;
+        inputs += part->own_items;
+        part->first_job = table;
+        table += part->record_jobs;
+        part->items_inverse = 0x7FFFFFFFu / part->record_items + 1;
+        part->jobs_inverse = 0x7FFFFFFFu / part->record_jobs + 1;
+        if (part->record_jobs > jobs) jobs = part->record_jobs;
+        if (paired)
+            all_jobs += part->record_jobs * s->segments;
+        else if (part->record_jobs * s->segments > all_jobs)
+            all_jobs = part->record_jobs * s->segments;
         if (p == 0 || !paired) units += s->row_tiles;
         uint32_t own = part->record_items * s->segments;
         // Where there are warps enough, gate and up have warps of their own; else each warp takes the same items of
@@ -419,12 +472,22 @@ static inline uint64_t crumb_packed_plan(
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
     args->warps = items < most ? items : most;
+    if (tokens == 1) {
+        // Where a record has about as many jobs as there are warps, each warp has the same item of all records.
+        // One of the warps is the norm's.
+        const uint64_t wanted = jobs <= most + 1 && 2 * jobs > most ? jobs : all_jobs * tiles;
+        args->warps = wanted > most ? most : wanted > 2 ? (uint32_t)wanted - 1 : 1;
+    }
     args->window = CRUMB_PACKED_WINDOW;
-    args->input_offset = CRUMB_PACKED_HEAD_BYTES + (tokens == 1 ? args->warps * CRUMB_PACKED_DIGIT_BYTES : 0);
+    args->jobs_offset = CRUMB_PACKED_HEAD_BYTES;
+    args->digits_offset = args->jobs_offset + (tokens == 1 ? (table * 16 + 127) / 128 * 128 : 0);
+    args->input_offset =
+        args->digits_offset + (tokens == 1 ? (inputs * CRUMB_PACKED_DIGIT_BYTES + 127) / 128 * 128 : 0);
     const uint64_t sums = args->input_offset + (tokens == 1 ? ((uint64_t)positions * 2 + 127) / 128 * 128 : 0);
     if (sums > shared_limit) return 0;
     args->sums_offset = (uint32_t)sums;
-    const uint64_t ring = args->sums_offset + args->warps * slots * tokens * CRUMB_TILE_ROWS * 4;
+    const uint64_t ring =
+        args->sums_offset + (tokens == 1 ? CRUMB_PACKED_SUMS : args->warps * tokens) * slots * CRUMB_TILE_ROWS * 4;
     record = (record + 127) / 128 * 128;
     if (ring + record > shared_limit) return 0;
     uint64_t bytes = (shared_limit - ring) / 128 * 128;
@@ -434,6 +497,7 @@ static inline uint64_t crumb_packed_plan(
     // A record may have to leave out the end of the ring.
     const uint64_t together = bytes == records * tiles * record ? tiles * record : (tiles + 1) * record;
     product->resident = tiles <= CRUMB_PACKED_IN_FLIGHT && together <= bytes;
+    args->laps = bytes < records * tiles * record || records * tiles > CRUMB_PACKED_IN_FLIGHT;
     return ring + bytes;
 }
 
@@ -471,14 +535,37 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
         / 1024 * 1024;
 }
 
+// With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the
+// next one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) {
+    return tokens >= 64 ? 7 : 10;
+}
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
+    const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
+    return (CRUMB_ROLES_CHANNELS * tokens * 2 + tiles * (codes + CRUMB_TILE2_SCALE_BYTES) + 1023) / 1024 * 1024;
+}
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stride(uint32_t tokens) { return tokens + 8; }
+// Of an outlier's activations, for one warp: eight rows' pieces of 16 bytes lie in different banks.
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_gathered_bytes(uint32_t tokens) {
+    return (tokens > 32 ? 32 : tokens) * 2 + 16;
+}
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_head_bytes(uint32_t tokens) {
+    const uint32_t rows = (uint32_t)CRUMB_ROLES_TILES * CRUMB_TILE_ROWS;
+    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * crumb_roles_stages(tokens) + 48 + 4 * tokens + 512
+            + 4 * (8 * CRUMB_ROLES_LISTED + CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens))
+            + rows * crumb_roles_stride(tokens) * 4 + 1023)
+        / 1024 * 1024;
+}
+
 // Fills in what a launch of packed_matmul_mM on `blocks` blocks of 32 x args->tiles x args->slices threads needs; the
 // caller chooses those two, and args->whole. Returns its dynamic shared memory, at most `shared_limit` bytes; 0 where
 // that is too little, or where gate and up differ in shape. `tokens` is the kernel's M.
 static inline uint64_t crumb_matmul_plan(
     crumb_matmul_args *args, uint32_t tokens, uint32_t blocks, uint64_t shared_limit) {
     crumb_packed_product *product = &args->product;
-    const uint32_t tiles = args->tiles, slices = args->slices;
-    const uint32_t paired = product->kind == CRUMB_PACKED_SILU, chunk = CRUMB_MATMUL_CHANNELS;
+    const uint32_t tiles = args->tiles, slices = args->slices, roles = args->whole == CRUMB_MATMUL_ROLES;
+    const uint32_t paired = product->kind == CRUMB_PACKED_SILU;
+    const uint32_t chunk = roles ? CRUMB_ROLES_CHANNELS : CRUMB_MATMUL_CHANNELS;
     uint32_t steps = 0;
     args->cut_count = paired ? 1 : product->part_count;
     for (uint32_t p = 0; p < product->part_count; p++) {
@@ -500,7 +587,7 @@ static inline uint64_t crumb_matmul_plan(
         cut->chunks = cut->chunks4 + (tiles2 * CRUMB_TILE2_CHANNELS + chunk - 1) / chunk;
         cut->code_steps = (cut->chunks * s->segments + slices - 1) / slices;
         const uint32_t all = s->segments * cut->fours, most = slices * crumb_matmul_fours(tokens);
-        const uint32_t outlier_steps = (all + most - 1) / most;
+        const uint32_t outlier_steps = roles ? 0 : (all + most - 1) / most;
         cut->chunk_fours = outlier_steps ? (all + slices * outlier_steps - 1) / (slices * outlier_steps) : 0;
         cut->steps = cut->code_steps + outlier_steps;
         cut->groups = (s->row_tiles + own - 1) / own;
@@ -509,9 +596,14 @@ static inline uint64_t crumb_matmul_plan(
         steps += cut->steps * cut->groups;
     }
     const crumb_matmul_cut *last = args->cuts + args->cut_count - 1;
-    const uint32_t units = args->whole ? last->first_group + last->groups : steps;
+    const uint32_t units = args->whole == CRUMB_MATMUL_WHOLE ? last->first_group + last->groups : steps;
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
+    if (roles) {
+        const uint64_t all =
+            crumb_roles_head_bytes(tokens) + (uint64_t)crumb_roles_stages(tokens) * crumb_roles_stage_bytes(tokens);
+        return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
+    }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
     const uint64_t stage = (uint64_t)slices * crumb_matmul_slot_bytes(tokens, tiles);
     const uint64_t bytes = head + crumb_matmul_stages(tokens) * stage;
@@ -532,11 +624,11 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_matvec_args) == 136, "crumb_matvec_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_argmax_args) == 72, "crumb_argmax_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_sample_args) == 88, "crumb_sample_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 96, "crumb_packed_part");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 392, "crumb_packed_product");
-CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 424, "crumb_packed_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 120, "crumb_packed_part");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 464, "crumb_packed_product");
+CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 512, "crumb_packed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 576, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 648, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif

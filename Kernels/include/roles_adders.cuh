@@ -1,0 +1,80 @@
+// The warps of a block that add outliers.
+#pragma once
+
+#include "roles_finish.cuh"
+#include "roles_outliers.cuh"
+
+// The norm's factor of each token.
+template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args, uint32_t warp) {
+    using Memory = roles_memory<octets>;
+    constexpr uint32_t width = Memory::tokens, rows = 32 * roles_adding / width;
+    constexpr int together = 16;
+    const crumb_packed_product &product = args.product;
+    const uint32_t thread = 32 * warp + threadIdx.x % 32, token = thread % width, row = thread / width;
+    const uint32_t count = product.squares ? product.square_count : 0;
+    float sum = 0;
+    if (token < args.tokens) {
+#pragma unroll 1
+        for (uint32_t first = row; first < count; first += together * rows) {
+            float squares[together];
+#pragma unroll
+            for (int k = 0; k < together; k++) {
+                const uint32_t i = first + k * rows;
+                squares[k] = i < count ? __ldcg(product.squares + i * args.tokens + token) : 0;
+            }
+#pragma unroll
+            for (int k = 0; k < together; k++) sum += squares[k];
+        }
+    }
+    Memory::scratch()[thread] = sum;
+    barrier_of_warps(1, roles_adding);
+    if (row == 0) {
+        sum = 0;
+        for (uint32_t i = 0; i < rows; i++) sum += Memory::scratch()[i * width + token];
+        const float mean = sum / static_cast<float>(product.columns);
+        Memory::factors()[token] = product.squares ? rsqrtf(mean + args.epsilon) * (1 / CRUMB_STREAM_SCALE) : 1;
+    }
+    barrier_arrive(Memory::normed());
+}
+
+// Waits for a group's sums, by one thread.
+CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
+    const uint32_t count = roles_sharers(walk).count;
+    uint32_t *arrivals = roles_sharers::arrivals(walk);
+    // Low half: blocks whose sums are there; high half: blocks that have seen that all are.
+    while ((load_acquired(arrivals) & 0xFFFF) < count) {}
+    barrier_arrive(barrier);
+    if (atomicAdd(arrivals, 1u << 16) >> 16 == count - 1) *arrivals = 0;
+}
+
+template <int octets>
+CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
+    using Memory = roles_memory<octets>;
+    const uint32_t lane = threadIdx.x % 32;
+    const roles_outliers<octets> outliers(args, warp);
+    roles_walk walk(args);
+    bool waited = false;
+#pragma unroll 1
+    for (uint32_t parity = 0; !walk.done(); walk.next_group(), parity ^= 1) {
+        outliers.add(walk, waited);
+        barrier_arrive(Memory::ready());
+        if (!waited) roles_norm<octets>(args, warp);
+        waited = true;
+        barrier_wait(Memory::taken(), parity);
+        const bool shared = roles_sharers(walk).count > 1;
+        if (shared || walk.is_last()) {
+            // What the warps that multiply have left in memory is seen by whoever sees this.
+            if (warp == 0 && lane == 0) add_released(roles_sharers::arrivals(walk), 1);
+        } else {
+            barrier_wait(Memory::normed(), 0);
+            roles_finish<octets>::finish_own(walk, warp, roles_adding);
+        }
+        // The order in which groups are finished when the block is done: the last, then the first if others have begun it.
+        if (walk.is_last() && warp == 0 && lane == 0) {
+            roles_await(walk, Memory::complete(0));
+            walk.restart();
+            if (walk.is_shared_first()) roles_await(walk, Memory::complete(1));
+            return;
+        }
+    }
+}
