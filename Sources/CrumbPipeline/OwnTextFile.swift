@@ -5,14 +5,14 @@ import CrumbTune
 /// Text that a model wrote itself, kept for other runs with the same source: the smaller part of tuning depends on the bits.
 ///
 /// A line that says what it is made of, then the tokens, int32, little-endian, text after text.
-struct OwnTextFile {
+package struct OwnTextFile {
     private let path: String
     private let length: Int
     private let title: String
 
     /// - Parameter given: The texts that it goes on from.
     /// - Throws: `FormatError` where the source cannot be read.
-    init(_ path: String, _ options: TuningOptions, given: [[Int32]]) throws {
+    package init(_ path: String, _ options: TuningOptions, given: [[Int32]]) throws {
         self.path = path
         length = options.context
         let source = try SourceDigest.model(options.sourcePath)
@@ -24,7 +24,7 @@ struct OwnTextFile {
     ///
     /// - Throws: `PipelineError` for a file of another source, text, length or seed, or of fewer texts; `FormatError` where it
     ///   cannot be read.
-    func read(_ count: Int) throws -> [[Int32]]? {
+    package func read(_ count: Int) throws -> [[Int32]]? {
         guard FileSystem.exists(path) else { return nil }
         let bytes = try FileSystem.read(path, limit: 1 << 32)
         let start = title.utf8.count
@@ -48,7 +48,7 @@ struct OwnTextFile {
     }
 
     /// - Throws: `FormatError` where it cannot be written.
-    func write(_ texts: [[Int32]]) throws {
+    package func write(_ texts: [[Int32]]) throws {
         var bytes = Array(title.utf8)
         bytes.reserveCapacity(bytes.count + 4 * length * texts.count)
         for token in texts.joined() {

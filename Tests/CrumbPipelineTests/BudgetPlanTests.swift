@@ -41,6 +41,30 @@ import Testing
         #expect(plan.bitsPerWeight > bits - 0.01)
     }
 
+    @Test("channels whose errors cost more have 4 bits, under the same budget", arguments: Model.all)
+    func costs(_ model: Model) throws {
+        let configuration = try model.configuration()
+        // Layer 1's down costs ten times what all others cost; its costs fall from channel to channel as theirs do.
+        let costs = (0..<configuration.numHiddenLayers).map { layer in
+            Dictionary(
+                uniqueKeysWithValues: Projection.allCases.map { projection in
+                    let (rows, columns) = configuration.shape(of: projection)
+                    let weight = Float(rows) * (layer == 1 && projection == .down ? 10 : 1)
+                    return (projection, (0..<columns).map { weight / Float($0 + columns / 8) })
+                })
+        }
+        let plan = try BudgetPlan(
+            configuration, bits: 2.85, fourBitShare: nil, outliersPerTile: 4, channelCosts: costs)
+        #expect(plan.bitsPerWeight <= 2.85 && plan.bitsPerWeight > 2.84)
+        func share(_ layer: Int, _ projection: Projection) throws -> Double {
+            let shape = try #require(plan.shapes[layer][projection])
+            return Double(shape.fourBitChannels) / Double(shape.segmentChannels)
+        }
+        #expect(try share(1, .down) > 1.5 * share(2, .down))
+        for layer in plan.shapes { #expect(layer[.q]?.fourBitChannels == layer[.k]?.fourBitChannels) }
+        for layer in plan.shapes { #expect(layer[.gate]?.fourBitChannels == layer[.up]?.fourBitChannels) }
+    }
+
     @Test("o and down are cut as far as the heads allow, without padding", arguments: Model.all)
     func segments(_ model: Model) throws {
         let plan = try BudgetPlan(model.configuration(), bits: 2.85, fourBitShare: nil, outliersPerTile: 4)

@@ -100,6 +100,29 @@ import Testing
         #expect(try refusal(path, source, "model").contains("exists already"))
     }
 
+    @Test("text that the source wrote is kept, and only for that source, those texts and that seed")
+    func ownText() throws {
+        let source = folder.path + "/model"
+        try TinyModel().write(to: source)
+        var options = TuningOptions(modelPath: "quantized", sourcePath: source, outputPath: "tuned")
+        options.context = 64
+        let path = folder.path + "/own.bin"
+        let given: [[Int32]] = [[1, 2, 3]]
+        let texts = (0..<3).map { text in (0..<64).map { Int32(1000 * text + $0 * 70_000) } }
+        let file = try OwnTextFile(path, options, given: given)
+        #expect(try file.read(3) == nil)
+        try file.write(texts)
+        #expect(try file.read(3) == texts)
+        #expect(try file.read(2) == Array(texts[0..<2]))
+        let short = #expect(throws: PipelineError.self) { try file.read(4) }
+        #expect(short?.description.contains("has 3 texts of 64 tokens, and 4 are asked for") == true)
+        options.tuning.seed = 1
+        let other = #expect(throws: PipelineError.self) { try OwnTextFile(path, options, given: given).read(3) }
+        #expect(other?.description.contains("is not the text that this source writes") == true)
+        options.tuning.seed = 0
+        #expect(throws: PipelineError.self) { try OwnTextFile(path, options, given: [[1, 2]]).read(3) }
+    }
+
     @Test(
         "numbers out of range are refused with the option's name",
         arguments: ["--context", "--own-tokens", "--steps", "--texts-per-step", "--code-rate", "--norm-rate", "-o"])

@@ -1,7 +1,5 @@
 package import CrumbCUDA
-import CrumbJSON
 import CrumbModel
-import CrumbTensor
 package import CrumbThreads
 
 /// Compares the gradients of all operators, in fp32, with finite differences: of a small model's divergence, by each of
@@ -26,23 +24,17 @@ package struct GradientCheck {
 
     /// - Throws: `CUDAError` where the card cannot.
     package init(library: KernelLibrary, blas: CuBLASTable, pool: ThreadPool) throws {
-        let configuration = try ModelConfiguration(
-            [
-                "model_type": "qwen2", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 83,
-                "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "tie_word_embeddings": false,
-            ], source: "random")
+        let configuration = try CheckModel.configuration()
         let sizes = try TuneSizes(configuration, texts: 3, length: 24)
         let pass = try TunePass(configuration, sizes: sizes, element: .float, library: library, blas: blas)
         let upload = ElementUpload(element: .float, pool: pool)
         func model(seed: UInt64) throws -> DenseModel {
             let model = try DenseModel(configuration, .float, on: library.device)
-            try model.fill(from: Self.weights(configuration, seed: seed), upload, in: pass.stream)
+            try model.fill(from: CheckModel.weights(configuration, seed: seed), upload, in: pass.stream)
             return model
         }
         pair = TunePair(pass: pass, teacher: try model(seed: 1), student: try model(seed: 2))
-        var random = RandomStream(seed: 3)
-        texts = (0..<sizes.texts).map { _ in (0..<sizes.length).map { _ in Int32.random(in: 0..<83, using: &random) } }
+        texts = CheckModel.texts(sizes.texts, length: sizes.length, configuration)
     }
 
     /// All tensors' results.
@@ -96,29 +88,5 @@ package struct GradientCheck {
         let (above, below) = (try divergence(at: distance), try divergence(at: -distance))
         try ElementUpload.copy(values, to: address, in: pass.stream)
         return Result(name: name, length: length, measured: (above - below) / (2 * distance))
-    }
-
-    private static func weights(_ sizes: ModelConfiguration, seed: UInt64) throws -> DecoderWeights {
-        var random = RandomStream(seed: seed)
-        func vector(_ count: Int, around middle: Float) -> [Float] {
-            (0..<count).map { _ in middle + 0.2 * random.symmetric() }
-        }
-        func dense(_ name: String, _ rows: Int, _ columns: Int, bias: [Float]? = nil) -> LinearWeight {
-            LinearWeight(
-                name: name, storage: .dense(RandomWeights.dense(name, rows, columns, .f32, &random)), bias: bias)
-        }
-        let layers = (0..<sizes.numHiddenLayers).map { layer in
-            LayerWeights(
-                inputNorm: vector(sizes.hiddenSize, around: 1), postAttentionNorm: vector(sizes.hiddenSize, around: 1)
-            ) { projection in
-                let (rows, columns) = sizes.shape(of: projection)
-                return dense(
-                    projection.name, rows, columns,
-                    bias: sizes.biases.contains(projection) ? vector(rows, around: 0) : nil)
-            }
-        }
-        return DecoderWeights(
-            embedding: dense("embedding", sizes.vocabSize, sizes.hiddenSize), layers: layers,
-            finalNorm: vector(sizes.hiddenSize, around: 1), head: dense("head", sizes.vocabSize, sizes.hiddenSize))
     }
 }

@@ -3,6 +3,7 @@ import CrumbEngine
 import CrumbGPU
 import CrumbThreads
 import CrumbTune
+import Glibc
 
 /// What `crumb doctor` finds on this machine.
 struct Diagnosis {
@@ -123,6 +124,15 @@ struct Diagnosis {
                 return (
                     results.allSatisfy { $0.error < GradientCheck.bound },
                     "largest error \(worst.error) of \(results.count) tensors' (\(worst.name)), bound \(GradientCheck.bound)"
+                )
+            },
+            check("what errors cost") {
+                let results = try SurveyCheck(library: library, blas: blas, pool: ThreadPool()).results
+                let worst = results.max { abs(log($0.foretold / $0.measured)) < abs(log($1.foretold / $1.measured)) }
+                guard let worst else { return (false, "nothing was measured") }
+                return (
+                    results.allSatisfy(\.isGood),
+                    "\(worst.name): \(worst.foretold) nats foretold, \(worst.measured) measured; bound: \(SurveyCheck.bound) times"
                 )
             },
             check("quantizing") {
