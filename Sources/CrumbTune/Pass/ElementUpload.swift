@@ -18,8 +18,8 @@ struct ElementUpload {
     ) throws(CUDAError) where Rows.Index == Int {
         let rows = WeightRows(weight)
         let columns = weight.columns
-        // A piece of at most 64 million numbers at a time.
-        let rowsAtOnce = max(1, (64 << 20) / columns)
+        // A piece of at most 16 million numbers at a time.
+        let rowsAtOnce = max(1, (16 << 20) / columns)
         for first in stride(from: 0, to: chosen.count, by: rowsAtOnce) {
             let count = min(rowsAtOnce, chosen.count - first)
             let target = address + UInt64(first * columns * element.byteCount)

@@ -35,27 +35,24 @@ final class Student {
         }
         dense.finalNorm = try vector(.finalNorm, quantized.finalNorm)
         var matrices: [[Projection: StudentMatrix]] = []
-        for (index, layer) in quantized.layers.enumerated() {
-            dense.blocks[index].inputNorm = try vector(.inputNorm(index), layer.inputNorm)
-            dense.blocks[index].postNorm = try vector(.postNorm(index), layer.postAttentionNorm)
-            if let biases = TuneBlock.biases(layer) { dense.blocks[index].bias = try vector(.bias(index), biases) }
-            let packed = try Projection.allCases.map { projection in
-                guard case .packed(let matrix) = layer[projection].storage else {
-                    throw TuneError(
-                        "\(layer[projection].name) is not packed: only a model that Crumb quantized is tuned")
+        for layers in Self.chunks(of: quantized.layers.indices, upload.pool) {
+            let packed = try layers.map { try Self.packed(quantized.layers[$0]) }
+            let latents = try Self.latents(packed, of: layers, source: source, pool: upload.pool)
+            for (place, index) in layers.enumerated() {
+                let layer = quantized.layers[index]
+                dense.blocks[index].inputNorm = try vector(.inputNorm(index), layer.inputNorm)
+                dense.blocks[index].postNorm = try vector(.postNorm(index), layer.postAttentionNorm)
+                if let biases = TuneBlock.biases(layer) { dense.blocks[index].bias = try vector(.bias(index), biases) }
+                var students: [Projection: StudentMatrix] = [:]
+                for (kind, projection) in Projection.allCases.enumerated() {
+                    students[projection] = try StudentMatrix(
+                        latents[place * Projection.allCases.count + kind], order: packed[place][kind].order,
+                        weights: dense.address(projection, of: index), pass)
                 }
-                return matrix
+                matrices.append(students)
+                try pass.stream.synchronize()
+                try progress(Double(index + 1) / Double(quantized.layers.count))
             }
-            let latents = try Self.latents(packed, source: source.layers[index], pool: upload.pool)
-            var students: [Projection: StudentMatrix] = [:]
-            for (place, projection) in Projection.allCases.enumerated() {
-                students[projection] = try StudentMatrix(
-                    latents[place], order: packed[place].order,
-                    weights: dense.address(projection, of: index), pass)
-            }
-            matrices.append(students)
-            try pass.stream.synchronize()
-            try progress(Double(index + 1) / Double(quantized.layers.count))
         }
         self.dense = dense
         self.vectors = vectors
@@ -63,14 +60,33 @@ final class Student {
         self.configuration = configuration
     }
 
-    /// The latent matrices of a layer, a thread each.
+    /// Layers that are in work at a time, so that every thread has a matrix: three of a layer's seven are large.
+    private static func chunks(of layers: Range<Int>, _ pool: ThreadPool) -> [Range<Int>] {
+        let size = max(pool.threadCount / 4, 1)
+        return stride(from: layers.lowerBound, to: layers.upperBound, by: size).map {
+            $0..<min($0 + size, layers.upperBound)
+        }
+    }
+
+    private static func packed(_ layer: LayerWeights) throws(TuneError) -> [PackedMatrix] {
+        try Projection.allCases.map { projection throws(TuneError) in
+            guard case .packed(let matrix) = layer[projection].storage else {
+                throw TuneError("\(layer[projection].name) is not packed: only a model that Crumb quantized is tuned")
+            }
+            return matrix
+        }
+    }
+
+    /// The latent matrices of some layers, layer by layer, a thread each.
     private static func latents(
-        _ packed: [PackedMatrix], source: LayerWeights, pool: ThreadPool
+        _ packed: [[PackedMatrix]], of layers: Range<Int>, source: DecoderWeights, pool: ThreadPool
     ) throws -> [LatentMatrix] {
-        try pool.map(count: packed.count) { index in
-            let rows = WeightRows(source[Projection.allCases[index]])
-            let matrix = try BlockUnpacker.unpack(packed[index])
-            return LatentMatrix(matrix, order: packed[index].order) { rows.read($0, into: $1) }
+        let kinds = Projection.allCases
+        return try pool.map(count: layers.count * kinds.count) { index in
+            let (layer, kind) = index.quotientAndRemainder(dividingBy: kinds.count)
+            let rows = WeightRows(source.layers[layers.lowerBound + layer][kinds[kind]])
+            let matrix = packed[layer][kind]
+            return LatentMatrix(try BlockUnpacker.unpack(matrix), order: matrix.order) { rows.read($0, into: $1) }
         }
     }
 
@@ -89,20 +105,26 @@ final class Student {
     /// Everything as it is now, packed.
     func result(_ pass: TunePass, pool: ThreadPool) throws -> TunedWeights {
         var layers: [TunedWeights.Layer] = []
-        for index in matrices.indices {
-            let students = Projection.allCases.map { matrices[index][$0].unsafelyUnwrapped }
+        let kinds = Projection.allCases
+        for chunk in Self.chunks(of: matrices.indices, pool) {
+            let students = chunk.flatMap { layer in kinds.compactMap { matrices[layer][$0] } }
             let latents = try students.map { try $0.download(pass.stream) }
             let packed = try pool.map(count: latents.count) { place in
-                try PackedMatrix(
-                    latents[place].rounded(), name: "model.layers.\(index).\(Projection.allCases[place].name).weight",
+                let (layer, kind) = place.quotientAndRemainder(dividingBy: kinds.count)
+                return try PackedMatrix(
+                    latents[place].rounded(),
+                    name: "model.layers.\(chunk.lowerBound + layer).\(kinds[kind].name).weight",
                     order: students[place].order)
             }
-            layers.append(
-                TunedWeights.Layer(
-                    inputNorm: try numbers(.inputNorm(index), pass),
-                    postAttentionNorm: try numbers(.postNorm(index), pass),
-                    biases: try biases(index, pass),
-                    matrices: Dictionary(uniqueKeysWithValues: zip(Projection.allCases, packed))))
+            for (place, index) in chunk.enumerated() {
+                let own = packed[place * kinds.count..<(place + 1) * kinds.count]
+                layers.append(
+                    TunedWeights.Layer(
+                        inputNorm: try numbers(.inputNorm(index), pass),
+                        postAttentionNorm: try numbers(.postNorm(index), pass),
+                        biases: try biases(index, pass),
+                        matrices: Dictionary(uniqueKeysWithValues: zip(kinds, own))))
+            }
         }
         return TunedWeights(layers: layers, finalNorm: try numbers(.finalNorm, pass))
     }

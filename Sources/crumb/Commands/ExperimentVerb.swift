@@ -15,7 +15,7 @@ struct ExperimentVerb: Verb {
         abstract: "Quantize a model in several ways and compare what each costs.",
         discussion: """
             share: 4-bit channels from none to all. outliers: their share under one budget. channels: which ones \
-            have 4 bits. methods: rtn, gptq and full at 2, about 3 and 4 bits.
+            have 4 bits. guidance: what the loss in the end has a say in, on a GPU. methods: rtn, gptq and full at 2, about 3 and 4 bits.
 
             Each variant is quantized, measured against MODEL on --text and removed again. The table is printed; \
             --output adds it as Markdown, with a chart beside it. A GPU takes seconds for a small model; the CPU \
@@ -27,7 +27,7 @@ struct ExperimentVerb: Verb {
             Keys of --json: experiment, rows (name, bitsPerWeight, ratio, meanKL, topOneAgreement).
             """)
 
-    @Argument(help: ArgumentHelp("share, outliers, channels or methods.", valueName: "name"))
+    @Argument(help: ArgumentHelp("share, outliers, channels, guidance or methods.", valueName: "name"))
     var experiment: Experiment
 
     @Argument(help: ArgumentHelp("The model to quantize: a GGUF file or a Hugging Face folder.", valueName: "model"))
@@ -44,6 +44,11 @@ struct ExperimentVerb: Verb {
 
     @Option(help: ArgumentHelp("Text to calibrate on. (default: the built-in one)", valueName: "file"))
     var calibration: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Tokens to calibrate on. (default: 32768, on a GPU 131072 where the text has them)", valueName: "n"))
+    var calibrationTokens: Int?
 
     @Option(
         name: [.customShort("o"), .customLong("output")],
@@ -69,6 +74,7 @@ struct ExperimentVerb: Verb {
         var options = QuantizationOptions(modelPath: model, outputPath: (name ?? "crumb-experiment") + ".work")
         options.bits = bits
         options.calibration = calibration.map { .file($0) } ?? .builtIn
+        options.calibrationTokens = calibrationTokens
         options.device = place.device
         let rows = try experiment.run(
             options, text: words, portion: measured.portion, context: measured.context, windows: measured.windows,
