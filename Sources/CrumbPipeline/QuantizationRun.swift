@@ -16,12 +16,12 @@ package import Logging
 
 /// Quantizes a model from a checkpoint to a finished folder.
 package struct QuantizationRun {
-    private var options: QuantizationOptions
-    private let logger: Logger
-    private let progress: (QuantizationProgress) throws -> Void
+    var options: QuantizationOptions
+    let logger: Logger
+    let progress: (QuantizationProgress) throws -> Void
     private let names = TensorNames()
     /// Raised whenever the same input would give other bytes, so that layers of different programs do not mix.
-    private static let revision = "3"
+    static let revision = "3"
 
     /// - Parameter progress: Called after each matrix and each step of the rest; what it throws stops the run, which
     ///   can be resumed.
@@ -136,7 +136,7 @@ package struct QuantizationRun {
     /// How much of the whole is thought to be done when the text is there, and when the layers are, for the progress bar.
     private var textShare: Double { options.calibration == .ownText ? 0.4 : 0 }
     private let surveyShare = 0.05
-    private let layersShare = 0.92
+    let layersShare = 0.92
 
     private func quantizeLayers(
         _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, survey: LossSurvey?, work: WorkFolder,
@@ -205,54 +205,5 @@ package struct QuantizationRun {
             QuantizationProgress(
                 stage: "layer \(layer + 1) of \(layers)",
                 fraction: textShare + surveyShare + share * (layersShare - textShare - surveyShare)))
-    }
-
-    /// Everything that the bytes of the result depend on.
-    private func fingerprint(
-        _ source: LoadedModel, _ text: CalibrationText, arithmetic: String
-    ) throws -> JSONObject {
-        var object = JSONObject()
-        object["format_version"] = JSONValue(Int(CRUMB_FORMAT_VERSION))
-        object["program"] = .string(Self.revision)
-        object["arithmetic"] = .string(arithmetic)
-        object["source_tensors"] = .string(try SourceDigest.model(options.modelPath))
-        object["bits"] = JSONValue(options.bits)
-        object["four_bit_share"] = options.fourBitShare.map { JSONValue($0) } ?? .null
-        object["outliers_per_tile"] = JSONValue(options.outliersPerTile)
-        object["method"] = .string(options.method.rawValue)
-        object["guidance"] = .string(options.guidance.rawValue)
-        object["channels"] = .string(options.preference.rawValue)
-        object["text"] = .string(text.digest)
-        return object
-    }
-
-    private func sourceBytes(_ checkpoint: any Checkpoint) -> Int {
-        checkpoint.tensorNames.reduce(0) { $0 + ((try? checkpoint.tensorLayout($1).byteCount) ?? 0) }
-    }
-
-    /// Perplexity of source and result, and their divergence, on the held-out text.
-    private func measure(
-        _ source: LoadedModel, folder: String, text: CalibrationText, onCard: Bool
-    ) throws -> MeasuredLoss {
-        let loader = ModelLoader(device: onCard ? options.device : .cpu, pool: source.pool, logger: logger)
-        let original = onCard ? try loader.load(options.modelPath) : source
-        let quantized = try loader.load(folder)
-        let windows = try EvaluationWindows(
-            tokens: text.heldOut, beginning: text.beginning, context: text.heldOutContext)
-        let result = try Divergence.measure(
-            source: original.decoder, quantized: quantized.decoder, windows: windows, pool: source.pool
-        ) { step in
-            try source.checkpoint.checkUnchanged()
-            let share = Double(step.block) / Double(max(step.totalBlocks, 1))
-            try progress(QuantizationProgress(stage: "measuring", fraction: layersShare + share * (1 - layersShare)))
-        }
-        return MeasuredLoss(result, text: "\(options.calibration)")
-    }
-
-    /// The process's largest resident set so far, in bytes.
-    private static var peakMemory: Int {
-        var usage = rusage()
-        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-        return usage.ru_maxrss * 1024
     }
 }

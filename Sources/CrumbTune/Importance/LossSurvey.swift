@@ -36,11 +36,11 @@ package struct LossSurvey: Sendable {
         try library.device.require(
             bytes: DenseModel.byteCount(configuration, element)
                 + TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: true).byteCount,
-            for: "asking what each layer's errors cost in the end")
+            for: "asking what each layer's errors cost in the end, which --guidance none does without,")
         let pass = try TunePass(configuration, sizes: sizes, element: element, library: library, blas: blas)
         let model = try DenseModel(configuration, element, on: library.device)
         try model.fill(from: weights, ElementUpload(element: element, pool: pool), in: pass.stream)
-        let walk = try Walk(pass: pass, model: model)
+        let walk = try Walk(configuration, pass: pass, model: model)
         var tokens = Array(repeating: [Projection: [Float]](), count: sizes.layers)
         for first in stride(from: 0, to: sequences.count, by: sizes.texts) {
             for (layer, found) in try walk.squares(Array(sequences[first..<first + sizes.texts])).enumerated() {
@@ -77,14 +77,16 @@ private final class Walk {
     /// |g|^2 x^2 over all.
     private let tokens, channels: DeviceBuffer<Float>
     private let widest: Int
+    private let configuration: ModelConfiguration
 
-    init(pass: TunePass, model: DenseModel) throws(CUDAError) {
+    init(_ configuration: ModelConfiguration, pass: TunePass, model: DenseModel) throws(CUDAError) {
         let s = pass.sizes
         let matrices = s.layers * Projection.allCases.count
         let device = pass.stream.device
         self.pass = pass
         self.model = model
-        widest = max(s.hidden, s.queryFeatures, s.intermediate)
+        self.configuration = configuration
+        widest = Projection.allCases.map { configuration.shape(of: $0).columns }.max() ?? 0
         tokens = try DeviceBuffer(count: matrices * s.tokens, on: device, for: "what tokens count for")
         channels = try DeviceBuffer(count: matrices * widest, on: device, for: "what channels count for")
         try pass.stream.fill(channels.view)
@@ -116,44 +118,24 @@ private final class Walk {
         let device = pass.stream.device
         let weights = try DeviceBuffer<Float>(count: channels.count, on: device, for: "squares of weights")
         try pass.stream.fill(weights.view)
-        let rows = Projection.allCases.map(features).max() ?? 0
+        let rows = Projection.allCases.map { configuration.shape(of: $0).rows }.max() ?? 0
         let ones = try pass.stream.upload(Array(repeating: Float(1), count: rows), for: "squares of weights")
         for layer in model.blocks.indices {
             for projection in Projection.allCases {
                 try addSquares(
-                    model.address(projection, of: layer), weights: ones.address, rows: features(of: projection),
-                    to: weights.address, projection, layer)
+                    model.address(projection, of: layer), weights: ones.address,
+                    rows: configuration.shape(of: projection).rows, to: weights.address, projection, layer)
             }
         }
         func byLayer(_ buffer: borrowing DeviceBuffer<Float>) throws(CUDAError) -> [[Projection: [Float]]] {
-            cut(try pass.stream.download(buffer.view), widest, count: inputs)
+            cut(try pass.stream.download(buffer.view), widest) { configuration.shape(of: $0).columns }
         }
         let (inputSquares, weightSquares) = (try byLayer(channels), try byLayer(weights))
         return zip(inputSquares, weightSquares).map { inputs, weights in
             inputs.reduce(into: [:]) { costs, entry in
-                let share = 0.5 / Float(count) / Float(features(of: entry.key))
+                let share = 0.5 / Float(count) / Float(configuration.shape(of: entry.key).rows)
                 costs[entry.key] = zip(entry.value, weights[entry.key] ?? []).map { share * $0 * $1 }
             }
-        }
-    }
-
-    /// K of a matrix.
-    private func inputs(of projection: Projection) -> Int {
-        switch projection.role {
-        case .queryKeyValue, .gateUp: pass.sizes.hidden
-        case .attentionOutput: pass.sizes.queryFeatures
-        case .down: pass.sizes.intermediate
-        }
-    }
-
-    /// N of a matrix.
-    private func features(of projection: Projection) -> Int {
-        let s = pass.sizes
-        return switch projection {
-        case .q: s.queryFeatures
-        case .k, .v: s.keyValueHeads * s.headDim
-        case .o, .down: s.hidden
-        case .gate, .up: s.intermediate
         }
     }
 
@@ -161,7 +143,7 @@ private final class Walk {
     private func addSquares(
         _ input: UInt64, weights: UInt64, rows: Int, to array: UInt64, _ projection: Projection, _ layer: Int
     ) throws(CUDAError) {
-        let columns = inputs(of: projection)
+        let columns = configuration.shape(of: projection).columns
         try pass.launch(
             pass.kernels.channelSquares, threads: columns,
             crumb_tune_channel_squares_args(
@@ -197,7 +179,7 @@ private final class Walk {
             }
         var first = 0
         for projection in role.projections {
-            let count = features(of: projection)
+            let count = configuration.shape(of: projection).rows
             let squares = tokens.address + UInt64(4 * place(projection, of: layer) * s.tokens)
             try pass.launch(
                 pass.kernels.rowSquares, blocks: s.tokens,
