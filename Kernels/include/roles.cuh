@@ -9,11 +9,13 @@
 #include "matmul_codes.cuh"
 #include "roles_sync.cuh"
 
+// With more tokens than 32, each half of them has groups of its own.
+constexpr uint32_t roles_halves = 2; // at most
 constexpr uint32_t roles_tiles = CRUMB_ROLES_TILES, roles_copying = 4, roles_adding = 4;
 
 // A block's shared memory: see crumb_roles_head_bytes().
 template <int octets> struct roles_memory {
-    static constexpr uint32_t tokens = 8 * octets, stages = crumb_roles_stages(tokens);
+    static constexpr uint32_t tokens = 8 * octets, width = roles_halves * tokens, stages = CRUMB_ROLES_STAGES;
     static constexpr uint32_t stage_bytes = crumb_roles_stage_bytes(tokens);
     static constexpr uint32_t input_bytes = CRUMB_ROLES_CHANNELS * tokens * 2;
     static constexpr uint32_t stride = crumb_roles_stride(tokens); // of `outliers`, numbers
@@ -21,7 +23,7 @@ template <int octets> struct roles_memory {
     static constexpr uint32_t gathered_bytes = CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens);
     static constexpr uint32_t full_at = (sizeof(crumb_matmul_args) + 15) / 16 * 16, empty_at = full_at + 8 * stages;
     static constexpr uint32_t ready_at = empty_at + 8 * stages, factors_at = (ready_at + 40 + 15) / 16 * 16;
-    static constexpr uint32_t scratch_at = factors_at + 4 * tokens, entries_at = scratch_at + 128 * roles_adding;
+    static constexpr uint32_t scratch_at = factors_at + 4 * width, entries_at = scratch_at + 128 * roles_adding;
     static constexpr uint32_t gathered_at = entries_at + 8 * CRUMB_ROLES_LISTED * roles_adding;
     static constexpr uint32_t outliers_at = gathered_at + roles_adding * gathered_bytes;
 
@@ -39,7 +41,7 @@ template <int octets> struct roles_memory {
     // The sums of the group that is finished first (0) and second (1) are there.
     static CRUMB_INLINE uint32_t complete(uint32_t number) { return shared_address(at(ready_at)) + 24 + 8 * number; }
     static CRUMB_INLINE uint32_t normed() { return shared_address(at(ready_at)) + 16; }
-    static CRUMB_INLINE float *factors() { return reinterpret_cast<float *>(at(factors_at)); }           // [tokens]
+    static CRUMB_INLINE float *factors() { return reinterpret_cast<float *>(at(factors_at)); }           // [width]
     static CRUMB_INLINE float *scratch() { return reinterpret_cast<float *>(at(scratch_at)); }           // [128]
     // Of a warp for outliers: what it has listed of entries, and the rows of activations of some.
     static CRUMB_INLINE uint32_t listed(uint32_t warp) {
@@ -98,12 +100,15 @@ struct roles_walk {
         step += end - begin;
         enter();
     }
+    // The group's first token.
+    CRUMB_INLINE uint32_t first_token(uint32_t tokens) const { return (group & (args.halves - 1)) * tokens; }
     // The part and row tile of tile `tile` of the group.
     CRUMB_INLINE void tile_of(uint32_t tile, uint32_t &part, uint32_t &row_tile) const {
         constexpr uint32_t half = roles_tiles / 2;
         const bool paired = args.product.kind == CRUMB_PACKED_SILU;
+        const uint32_t rows = group >> (args.halves - 1);
         part = paired ? tile / half : cut;
-        row_tile = paired ? group * half + tile % half : group * roles_tiles + tile;
+        row_tile = paired ? rows * half + tile % half : rows * roles_tiles + tile;
     }
 
   private:

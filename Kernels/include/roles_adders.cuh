@@ -7,10 +7,12 @@
 // The norm's factor of each token.
 template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args, uint32_t warp) {
     using Memory = roles_memory<octets>;
-    constexpr uint32_t width = Memory::tokens, rows = 32 * roles_adding / width;
+    constexpr uint32_t threads = 32 * roles_adding;
+    const uint32_t width = Memory::tokens << (args.halves - 1), rows = threads / Memory::tokens >> (args.halves - 1);
     constexpr int together = 16;
     const crumb_packed_product &product = args.product;
-    const uint32_t thread = 32 * warp + threadIdx.x % 32, token = thread % width, row = thread / width;
+    const uint32_t thread = 32 * warp + threadIdx.x % 32, token = thread & (width - 1);
+    const uint32_t row = thread / Memory::tokens >> (args.halves - 1);
     const uint32_t count = product.squares ? product.square_count : 0;
     float sum = 0;
     if (token < args.tokens) {

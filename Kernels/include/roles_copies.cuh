@@ -37,7 +37,7 @@ template <int octets> struct roles_copies {
         left -= units, rest -= 2 * units;
         const uint32_t bytes = units * (walk.four ? 2 * CRUMB_TILE_BYTES : CRUMB_TILE_BYTES);
         low.codes += bytes, high.codes += bytes, scales += 32 * units;
-        input += units * CRUMB_ROLES_CHANNELS * Memory::tokens * 2;
+        input += units * CRUMB_ROLES_CHANNELS * channel_bytes();
     }
 
     CRUMB_INLINE void copy_codes(uint32_t slot) const {
@@ -55,6 +55,8 @@ template <int octets> struct roles_copies {
     }
 
   private:
+    // From a channel's activations to the next one's.
+    CRUMB_INLINE uint32_t channel_bytes() const { return args.halves * (Memory::tokens * 2); }
     CRUMB_INLINE void copy_codes(const four_tiles &own, uint32_t to) const {
         const bool two = walk.four && rest > 1;
 #pragma unroll
@@ -78,7 +80,7 @@ template <int octets> struct roles_copies {
             const bool valid = !four || channel < CRUMB_TILE4_CHANNELS || rest > 1;
             copy_async(
                 slot + (place ^ Order::exchanged(Order::row_of(channel, four), 0)),
-                valid ? input + channel * octets * 16 : input, valid);
+                valid ? input + channel * channel_bytes() : input, valid);
         }
     }
     CRUMB_INLINE void enter(four_tiles &own, uint32_t first_tile) {
@@ -108,8 +110,8 @@ template <int octets> struct roles_copies {
         const crumb_packed_shape &shape = args.product.parts[walk.cut].shape;
         const uint32_t position = walk.segment * shape.segment_channels + (walk.four ? 0 : shape.four_bit_channels)
             + walk.first * CRUMB_ROLES_CHANNELS;
-        input = reinterpret_cast<const uint8_t *>(args.product.input) + static_cast<size_t>(position) * Memory::tokens * 2
-            + 16 * lane;
+        input = reinterpret_cast<const uint8_t *>(args.product.input) + static_cast<size_t>(position + lane / octets) * channel_bytes()
+            + walk.first_token(Memory::tokens) * 2 + lane % octets * 16;
     }
 };
 

@@ -8,7 +8,7 @@ template <int octets> struct roles_finish {
     using Memory = roles_memory<octets>;
     static constexpr uint32_t items = roles_tiles * octets, warps = roles_tiles; // items: of a group
     // Items whose sums stand in the units' places, and sharers whose sums of these are asked for together.
-    static constexpr int together = octets / 2, at_once = octets > 4 ? 2 : 4;
+    static constexpr int together = octets / 2, at_once = 4;
     const crumb_matmul_args &args;
     uint32_t warp;
 

@@ -67,11 +67,11 @@ static const variant variants[] = {
         {"residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_m##M}, \
         {"silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_m##M}
     MATMUL(8), MATMUL(16), MATMUL(32), MATMUL(64),
-#define ROLES(M) \
-    {"roles store", CRUMB_PACKED_STORE, M, nullptr, packed_matmul_roles_m##M, true}, \
-        {"roles residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_roles_m##M, true}, \
-        {"roles silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_roles_m##M, true}
-    ROLES(16), ROLES(32),
+#define ROLES(M, N) \
+    {"roles store", CRUMB_PACKED_STORE, M, nullptr, packed_matmul_roles_m##N, true}, \
+        {"roles residual", CRUMB_PACKED_RESIDUAL, M, nullptr, packed_matmul_roles_m##N, true}, \
+        {"roles silu", CRUMB_PACKED_SILU, M, nullptr, packed_matmul_roles_m##N, true}
+    ROLES(16, 16), ROLES(32, 32), ROLES(64, 32),
 };
 
 static int multiprocessors;

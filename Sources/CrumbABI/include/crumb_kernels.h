@@ -85,12 +85,13 @@ enum {
     CRUMB_MATMUL_SHARED = 0,
     CRUMB_MATMUL_WHOLE = 1,
     CRUMB_MATMUL_ROLES = 2,
-    // With roles: row tiles of a group, threads of a block, channels of a unit; of each warp for outliers, places of
+    // With roles: row tiles of a group, threads of a block, channels of a unit, places of units; of each warp for outliers, places of
     // entries
     // and of their activations.
     CRUMB_ROLES_TILES = 8,
     CRUMB_ROLES_THREADS = 512,
     CRUMB_ROLES_CHANNELS = 64,
+    CRUMB_ROLES_STAGES = 10,
     CRUMB_ROLES_LISTED = 128,
     CRUMB_ROLES_GATHERED = 64,
     // What becomes of a product.
@@ -375,6 +376,8 @@ typedef struct {
     float epsilon;
     uint32_t tiles, slices; // of a block: row tiles of a group, slices
     uint32_t whole;         // CRUMB_MATMUL_*
+    uint32_t halves;        // with roles: 2 with 33 to 64 tokens, else 1
+    uint32_t reserved;
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
     CRUMB_DEVICE(float) partials;
@@ -535,11 +538,8 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
         / 1024 * 1024;
 }
 
-// With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the
+// With roles: bytes of a unit, activations and codes and scales; from one row's outliers' sums to the
 // next one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
-static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) {
-    return tokens >= 64 ? 7 : 10;
-}
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
     const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
     return (CRUMB_ROLES_CHANNELS * tokens * 2 + tiles * (codes + CRUMB_TILE2_SCALE_BYTES) + 1023) / 1024 * 1024;
@@ -547,11 +547,11 @@ static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uin
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stride(uint32_t tokens) { return tokens + 8; }
 // Of an outlier's activations, for one warp: eight rows' pieces of 16 bytes lie in different banks.
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_gathered_bytes(uint32_t tokens) {
-    return (tokens > 32 ? 32 : tokens) * 2 + 16;
+    return tokens * 2 + 16;
 }
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_head_bytes(uint32_t tokens) {
     const uint32_t rows = (uint32_t)CRUMB_ROLES_TILES * CRUMB_TILE_ROWS;
-    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * crumb_roles_stages(tokens) + 48 + 4 * tokens + 512
+    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * CRUMB_ROLES_STAGES + 48 + 8 * tokens + 512
             + 4 * (8 * CRUMB_ROLES_LISTED + CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens))
             + rows * crumb_roles_stride(tokens) * 4 + 1023)
         / 1024 * 1024;
@@ -566,7 +566,10 @@ static inline uint64_t crumb_matmul_plan(
     const uint32_t tiles = args->tiles, slices = args->slices, roles = args->whole == CRUMB_MATMUL_ROLES;
     const uint32_t paired = product->kind == CRUMB_PACKED_SILU;
     const uint32_t chunk = roles ? CRUMB_ROLES_CHANNELS : CRUMB_MATMUL_CHANNELS;
+    // With roles a kernel has 32 tokens at most: groups of each half of more.
+    const uint32_t halves = roles && tokens > 32 ? 2 : 1;
     uint32_t steps = 0;
+    args->halves = halves;
     args->cut_count = paired ? 1 : product->part_count;
     for (uint32_t p = 0; p < product->part_count; p++) {
         const crumb_packed_shape *s = &product->parts[p].shape, *first = &product->parts[0].shape;
@@ -590,7 +593,7 @@ static inline uint64_t crumb_matmul_plan(
         const uint32_t outlier_steps = roles ? 0 : (all + most - 1) / most;
         cut->chunk_fours = outlier_steps ? (all + slices * outlier_steps - 1) / (slices * outlier_steps) : 0;
         cut->steps = cut->code_steps + outlier_steps;
-        cut->groups = (s->row_tiles + own - 1) / own;
+        cut->groups = (s->row_tiles + own - 1) / own * halves;
         cut->first_step = steps;
         cut->first_group = p == 0 ? 0 : args->cuts[p - 1].first_group + args->cuts[p - 1].groups;
         steps += cut->steps * cut->groups;
@@ -601,7 +604,7 @@ static inline uint64_t crumb_matmul_plan(
     product->long_blocks = units % blocks;
     if (roles) {
         const uint64_t all =
-            crumb_roles_head_bytes(tokens) + (uint64_t)crumb_roles_stages(tokens) * crumb_roles_stage_bytes(tokens);
+            crumb_roles_head_bytes(tokens / halves) + CRUMB_ROLES_STAGES * crumb_roles_stage_bytes(tokens / halves);
         return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
     }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
@@ -628,7 +631,7 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 120, "crumb_packed_part");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 464, "crumb_packed_product");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 512, "crumb_packed_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 648, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 656, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif
