@@ -24,10 +24,12 @@ template <int octets> CRUMB_INLINE void packed_matmul_roles(const crumb_matmul_a
             barrier_make(Memory::empty(warp), roles_tiles);
         } else if (warp == Memory::stages) {
             // All lanes arrive: compute-sanitizer does not follow a warp of which one does.
-            barrier_make(Memory::ready(), 32 * roles_adding);
-            barrier_make(Memory::taken(), 32 * roles_tiles);
+            for (uint32_t number = 0; number < 2; number++) {
+                barrier_make(Memory::ready(number), 32 * roles_adding);
+                barrier_make(Memory::taken(number), 32 * roles_tiles);
+                barrier_make(Memory::complete(number), 1);
+            }
             barrier_make(Memory::normed(), 32 * roles_adding);
-            for (uint32_t number = 0; number < 2; number++) barrier_make(Memory::complete(number), 1);
         }
         barriers_made();
     }

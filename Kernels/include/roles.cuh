@@ -15,14 +15,14 @@ constexpr uint32_t roles_tiles = CRUMB_ROLES_TILES, roles_copying = 4, roles_add
 
 // A block's shared memory: see crumb_roles_head_bytes().
 template <int octets> struct roles_memory {
-    static constexpr uint32_t tokens = 8 * octets, width = roles_halves * tokens, stages = CRUMB_ROLES_STAGES;
+    static constexpr uint32_t tokens = 8 * octets, width = roles_halves * tokens, stages = crumb_roles_stages(tokens);
     static constexpr uint32_t stage_bytes = crumb_roles_stage_bytes(tokens);
     static constexpr uint32_t input_bytes = CRUMB_ROLES_CHANNELS * tokens * 2;
     static constexpr uint32_t stride = crumb_roles_stride(tokens); // of `outliers`, numbers
 
     static constexpr uint32_t gathered_bytes = CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens);
     static constexpr uint32_t full_at = (sizeof(crumb_matmul_args) + 15) / 16 * 16, empty_at = full_at + 8 * stages;
-    static constexpr uint32_t ready_at = empty_at + 8 * stages, factors_at = (ready_at + 40 + 15) / 16 * 16;
+    static constexpr uint32_t ready_at = empty_at + 8 * stages, factors_at = (ready_at + 56 + 15) / 16 * 16;
     static constexpr uint32_t scratch_at = factors_at + 4 * width, entries_at = scratch_at + 128 * roles_adding;
     static constexpr uint32_t gathered_at = entries_at + 8 * CRUMB_ROLES_LISTED * roles_adding;
     static constexpr uint32_t outliers_at = gathered_at + roles_adding * gathered_bytes;
@@ -33,14 +33,17 @@ template <int octets> struct roles_memory {
         extern __shared__ __align__(1024) uint8_t packed_memory[];
         return packed_memory + bytes;
     }
-    // Barriers: of stages; a group's outliers are there, have been taken; the norm's factors are there.
+    // Barriers: of stages; the outliers of the block's group `number` are there, have been taken, those of even numbers and
+    // of odd ones, so that outliers may be a group ahead; the norm's factors are there.
     static CRUMB_INLINE uint32_t full(uint32_t stage) { return shared_address(at(full_at)) + 8 * stage; }
     static CRUMB_INLINE uint32_t empty(uint32_t stage) { return shared_address(at(empty_at)) + 8 * stage; }
-    static CRUMB_INLINE uint32_t ready() { return shared_address(at(ready_at)); }
-    static CRUMB_INLINE uint32_t taken() { return shared_address(at(ready_at)) + 8; }
+    static CRUMB_INLINE uint32_t ready(uint32_t number) { return shared_address(at(ready_at)) + 8 * (number & 1); }
+    static CRUMB_INLINE uint32_t taken(uint32_t number) { return shared_address(at(ready_at)) + 16 + 8 * (number & 1); }
+    // Of both: the parity of the phase of group `number`.
+    static CRUMB_INLINE uint32_t parity(uint32_t number) { return number >> 1 & 1; }
     // The sums of the group that is finished first (0) and second (1) are there.
-    static CRUMB_INLINE uint32_t complete(uint32_t number) { return shared_address(at(ready_at)) + 24 + 8 * number; }
-    static CRUMB_INLINE uint32_t normed() { return shared_address(at(ready_at)) + 16; }
+    static CRUMB_INLINE uint32_t complete(uint32_t number) { return shared_address(at(ready_at)) + 40 + 8 * number; }
+    static CRUMB_INLINE uint32_t normed() { return shared_address(at(ready_at)) + 32; }
     static CRUMB_INLINE float *factors() { return reinterpret_cast<float *>(at(factors_at)); }           // [width]
     static CRUMB_INLINE float *scratch() { return reinterpret_cast<float *>(at(scratch_at)); }           // [128]
     // Of a warp for outliers: what it has listed of entries, and the rows of activations of some.
@@ -48,8 +51,11 @@ template <int octets> struct roles_memory {
         return shared_address(at(entries_at)) + 8 * CRUMB_ROLES_LISTED * warp;
     }
     static CRUMB_INLINE uint32_t gathered(uint32_t warp) { return shared_address(at(gathered_at)) + gathered_bytes * warp; }
-    // Sums of outliers.
-    static CRUMB_INLINE float *outliers(uint32_t row) { return reinterpret_cast<float *>(at(outliers_at)) + row * stride; }
+    // Sums of outliers of the block's group `number`.
+    static CRUMB_INLINE float *outliers(uint32_t number, uint32_t row) {
+        constexpr uint32_t rows = roles_tiles * CRUMB_TILE_ROWS;
+        return reinterpret_cast<float *>(at(outliers_at)) + ((number & 1) * rows + row) * stride;
+    }
     // Of a stage: activations, then codes of the row tiles, then their scales.
     static CRUMB_INLINE uint32_t slot(uint32_t stage) {
         return shared_address(at(crumb_roles_head_bytes(tokens))) + stage * stage_bytes;

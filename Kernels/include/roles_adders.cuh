@@ -49,34 +49,45 @@ CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
     if (atomicAdd(arrivals, 1u << 16) >> 16 == count - 1) *arrivals = 0;
 }
 
+// What follows when the sums of the block's group `number` have been handed in.
+template <int octets> CRUMB_INLINE void roles_complete(const roles_walk &group, uint32_t number, uint32_t warp) {
+    using Memory = roles_memory<octets>;
+    const bool is_first_thread = warp == 0 && threadIdx.x % 32 == 0;
+    barrier_wait(Memory::taken(number), Memory::parity(number));
+    if (roles_sharers(group).count > 1 || group.is_last()) {
+        // What the warps that multiply have left in memory is seen by whoever sees this.
+        if (is_first_thread) add_released(roles_sharers::arrivals(group), 1);
+    } else {
+        barrier_wait(Memory::normed(), 0);
+        roles_finish<octets>::finish_own(group, warp, roles_adding);
+    }
+    // The order in which groups are finished when the block is done: the last, then the first if others have begun it.
+    if (group.is_last() && is_first_thread) {
+        roles_await(group, Memory::complete(0));
+        roles_walk first(group.args);
+        if (first.is_shared_first()) roles_await(first, Memory::complete(1));
+    }
+}
+
 template <int octets>
 CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
     using Memory = roles_memory<octets>;
-    const uint32_t lane = threadIdx.x % 32;
     const roles_outliers<octets> outliers(args, warp);
     roles_walk walk(args);
-    bool waited = false;
+    if (walk.done()) return;
+    outliers.add(walk, 0);
+    barrier_arrive(Memory::ready(0));
+    roles_norm<octets>(args, warp);
+    // Outliers are a group ahead: a share of a few units takes as long to begin as to multiply.
 #pragma unroll 1
-    for (uint32_t parity = 0; !walk.done(); walk.next_group(), parity ^= 1) {
-        outliers.add(walk, waited);
-        barrier_arrive(Memory::ready());
-        if (!waited) roles_norm<octets>(args, warp);
-        waited = true;
-        barrier_wait(Memory::taken(), parity);
-        const bool shared = roles_sharers(walk).count > 1;
-        if (shared || walk.is_last()) {
-            // What the warps that multiply have left in memory is seen by whoever sees this.
-            if (warp == 0 && lane == 0) add_released(roles_sharers::arrivals(walk), 1);
-        } else {
-            barrier_wait(Memory::normed(), 0);
-            roles_finish<octets>::finish_own(walk, warp, roles_adding);
+    for (uint32_t number = 0;; number++) {
+        const roles_walk before = walk;
+        walk.next_group();
+        if (!walk.done()) {
+            outliers.add(walk, number + 1);
+            barrier_arrive(Memory::ready(number + 1));
         }
-        // The order in which groups are finished when the block is done: the last, then the first if others have begun it.
-        if (walk.is_last() && warp == 0 && lane == 0) {
-            roles_await(walk, Memory::complete(0));
-            walk.restart();
-            if (walk.is_shared_first()) roles_await(walk, Memory::complete(1));
-            return;
-        }
+        roles_complete<octets>(before, number, warp);
+        if (walk.done()) return;
     }
 }

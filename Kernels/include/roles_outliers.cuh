@@ -20,8 +20,8 @@ template <int octets> struct roles_outliers {
         : args(args), first_tile(warp * tiles), numbers(Memory::listed(warp)),
           entries(numbers + 4 * listed), rows(Memory::gathered(warp)) {}
 
-    // Of its row tiles, the entries that fall to the block's share of a group.
-    CRUMB_INLINE void add(const roles_walk &walk, bool waited) const {
+    // Of its row tiles, the entries that fall to the share of the block's group `group`.
+    CRUMB_INLINE void add(const roles_walk &walk, uint32_t group) const {
         const uint32_t lane = threadIdx.x % 32;
         const crumb_matmul_cut &cut = args.cuts[walk.cut];
         const uint32_t each = 4 * cut.fours, all = cut.segments * each;
@@ -49,7 +49,7 @@ template <int octets> struct roles_outliers {
             if (next >= 32 * chunks) next = 0, next_tile++;
         };
         load();
-        if (!waited) wait_for_previous();
+        if (group == 0) wait_for_previous();
         float sums[2][octets][4] = {};
         uint32_t tile = first_tile, left = 2 * chunks; // of what is taken
 #pragma unroll 1
@@ -71,15 +71,15 @@ template <int octets> struct roles_outliers {
             take((asked - ahead) * batch, sums);
             __syncwarp();
             if (--left > 0) continue;
-            store(tile++, sums);
+            store(group, tile++, sums);
             left = 2 * chunks;
         }
     }
 
   private:
-    CRUMB_INLINE void store(uint32_t tile, float (&sums)[2][octets][4]) const {
+    CRUMB_INLINE void store(uint32_t group, uint32_t tile, float (&sums)[2][octets][4]) const {
         const uint32_t lane = threadIdx.x % 32;
-        float *to = Memory::outliers(tile * CRUMB_TILE_ROWS + lane / 4) + lane % 4 * 2;
+        float *to = Memory::outliers(group, tile * CRUMB_TILE_ROWS + lane / 4) + lane % 4 * 2;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll

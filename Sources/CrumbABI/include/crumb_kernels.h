@@ -85,13 +85,12 @@ enum {
     CRUMB_MATMUL_SHARED = 0,
     CRUMB_MATMUL_WHOLE = 1,
     CRUMB_MATMUL_ROLES = 2,
-    // With roles: row tiles of a group, threads of a block, channels of a unit, places of units; of each warp for outliers, places of
+    // With roles: row tiles of a group, threads of a block, channels of a unit; of each warp for outliers, places of
     // entries
     // and of their activations.
     CRUMB_ROLES_TILES = 8,
     CRUMB_ROLES_THREADS = 512,
     CRUMB_ROLES_CHANNELS = 64,
-    CRUMB_ROLES_STAGES = 10,
     CRUMB_ROLES_LISTED = 128,
     CRUMB_ROLES_GATHERED = 64,
     // What becomes of a product.
@@ -538,8 +537,9 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
         / 1024 * 1024;
 }
 
-// With roles: bytes of a unit, activations and codes and scales; from one row's outliers' sums to the
+// With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the
 // next one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) { return tokens > 16 ? 9 : 10; }
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
     const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
     return (CRUMB_ROLES_CHANNELS * tokens * 2 + tiles * (codes + CRUMB_TILE2_SCALE_BYTES) + 1023) / 1024 * 1024;
@@ -551,9 +551,9 @@ static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_gathered_bytes(
 }
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_head_bytes(uint32_t tokens) {
     const uint32_t rows = (uint32_t)CRUMB_ROLES_TILES * CRUMB_TILE_ROWS;
-    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * CRUMB_ROLES_STAGES + 48 + 8 * tokens + 512
+    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * crumb_roles_stages(tokens) + 72 + 8 * tokens + 512
             + 4 * (8 * CRUMB_ROLES_LISTED + CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens))
-            + rows * crumb_roles_stride(tokens) * 4 + 1023)
+            + 2 * rows * crumb_roles_stride(tokens) * 4 + 1023)
         / 1024 * 1024;
 }
 
@@ -604,7 +604,7 @@ static inline uint64_t crumb_matmul_plan(
     product->long_blocks = units % blocks;
     if (roles) {
         const uint64_t all =
-            crumb_roles_head_bytes(tokens / halves) + CRUMB_ROLES_STAGES * crumb_roles_stage_bytes(tokens / halves);
+            crumb_roles_head_bytes(tokens / halves) + (uint64_t)crumb_roles_stages(tokens / halves) * crumb_roles_stage_bytes(tokens / halves);
         return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
     }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
