@@ -7,6 +7,7 @@
 #pragma once
 
 #include "matmul_codes.cuh"
+#include "packed_work.cuh"
 #include "roles_sync.cuh"
 
 // With more tokens than 32, each half of them has groups of its own.
@@ -122,14 +123,14 @@ struct roles_walk {
         if (done()) return;
         while (cut + 1 < args.cut_count && step >= args.cuts[cut + 1].first_step) cut++;
         const crumb_matmul_cut &own = args.cuts[cut];
-        group = (step - own.first_step) / own.steps;
+        group = packed_quotient(step - own.first_step, own.steps_inverse);
         unit = begin = step - own.first_step - group * own.steps;
         end = min(own.steps, begin + (last - step));
         look_up();
     }
     CRUMB_INLINE void look_up() {
         const crumb_matmul_cut &own = args.cuts[cut];
-        segment = unit / own.chunks, first = unit - segment * own.chunks;
+        segment = packed_quotient(unit, own.chunks_inverse), first = unit - segment * own.chunks;
         four = first < own.chunks4;
         count = min(end - unit, (four ? own.chunks4 : own.chunks) - first);
         if (!four) first -= own.chunks4;
@@ -145,7 +146,7 @@ struct roles_sharers {
         const crumb_packed_product &product = walk.args.product;
         const crumb_matmul_cut &cut = walk.args.cuts[walk.cut];
         const uint32_t begin = cut.first_step + walk.group * cut.steps;
-        first = block_of(product, begin), count = block_of(product, begin + cut.steps - 1) - first + 1;
+        first = block_of(walk.args, begin), count = block_of(walk.args, begin + cut.steps - 1) - first + 1;
         own = blockIdx.x - first;
         begun_before = first * product.block_units + min(first, product.long_blocks) < begin;
     }
@@ -159,8 +160,9 @@ struct roles_sharers {
     }
 
   private:
-    static CRUMB_INLINE uint32_t block_of(const crumb_packed_product &product, uint32_t step) {
-        const uint32_t each = product.block_units, longer = product.long_blocks * (each + 1);
-        return step < longer ? step / (each + 1) : product.long_blocks + (step - longer) / each;
+    static CRUMB_INLINE uint32_t block_of(const crumb_matmul_args &args, uint32_t step) {
+        const uint32_t blocks = args.product.long_blocks, longer = blocks * (args.product.block_units + 1);
+        return step < longer ? packed_quotient(step, args.long_inverse)
+                             : blocks + packed_quotient(step - longer, args.units_inverse);
     }
 };

@@ -52,21 +52,21 @@ CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
 // What follows when the sums of the block's group `number` have been handed in.
 template <int octets> CRUMB_INLINE void roles_complete(const roles_walk &group, uint32_t number, uint32_t warp) {
     using Memory = roles_memory<octets>;
-    const bool is_first_thread = warp == 0 && threadIdx.x % 32 == 0;
+    const bool is_first_lane = threadIdx.x % 32 == 0;
     barrier_wait(Memory::taken(number), Memory::parity(number));
     if (roles_sharers(group).count > 1 || group.is_last()) {
         // What the warps that multiply have left in memory is seen by whoever sees this.
-        if (is_first_thread) add_released(roles_sharers::arrivals(group), 1);
+        if (warp == 0 && is_first_lane) add_released(roles_sharers::arrivals(group), 1);
     } else {
         barrier_wait(Memory::normed(), 0);
         roles_finish<octets>::finish_own(group, warp, roles_adding);
     }
-    // The order in which groups are finished when the block is done: the last, then the first if others have begun it.
-    if (group.is_last() && is_first_thread) {
-        roles_await(group, Memory::complete(0));
-        roles_walk first(group.args);
-        if (first.is_shared_first()) roles_await(first, Memory::complete(1));
-    }
+    // What is finished when the block is done: the last group, and the first if others have begun it.
+    if (!group.is_last() || !is_first_lane) return;
+    if (warp == 0) roles_await(group, Memory::complete(0));
+    if (warp != 1) return;
+    const roles_walk first(group.args);
+    if (first.is_shared_first()) roles_await(first, Memory::complete(1));
 }
 
 template <int octets>

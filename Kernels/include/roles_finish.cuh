@@ -14,16 +14,17 @@ template <int octets> struct roles_finish {
 
     CRUMB_INLINE roles_finish(const crumb_matmul_args &args, uint32_t warp) : args(args), warp(warp) {}
 
-    // This block's part of a group, the `number`th of the block that is finished so. Little code, as it comes for the first
-    // time.
-    CRUMB_INLINE void finish(const roles_walk &walk, uint32_t number) const {
+    // This block's part of a group, the `number`th of the block that is finished so; `before`: items that the warps before
+    // this one have of another. Returns them with these. Little code, as it comes for the first time.
+    CRUMB_INLINE uint32_t finish(const roles_walk &walk, uint32_t number, uint32_t before) const {
         const bool paired = args.product.kind == CRUMB_PACKED_SILU;
         const roles_sharers sharers(walk);
         const uint32_t begin = items * sharers.own / sharers.count, end = items * (sharers.own + 1) / sharers.count;
-        uint32_t first = begin + warp;
+        uint32_t first = begin + (warp - before) % warps;
+        if (first >= end) return before + end - begin;
         roles_item<octets> item;
         item.number = first;
-        if (first < end) item.ask(args, walk);
+        item.ask(args, walk);
         barrier_wait(Memory::complete(number), 0);
 #pragma unroll 1
         for (; first < end; first += together * warps) {
@@ -58,6 +59,7 @@ template <int octets> struct roles_finish {
                 item = next;
             }
         }
+        return before + end - begin;
     }
 
     // A group that is this block's own, one of `others` warps.

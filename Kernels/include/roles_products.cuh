@@ -146,8 +146,8 @@ CRUMB_INLINE void roles_multiply(const crumb_matmul_args &args, uint32_t warp) {
     const roles_finish<octets> finish(args, warp);
     // In one place: code that comes for the first time takes longest.
 #pragma unroll 1
-    for (uint32_t number = 0;; number++) {
-        finish.finish(walk, number);
+    for (uint32_t number = 0, items = 0;; number++) {
+        items = finish.finish(walk, number, items);
         // The first group, where others have begun it.
         walk.restart();
         if (number > 0 || !walk.is_shared_first()) return;

@@ -284,8 +284,8 @@ typedef struct {
     uint32_t record_entries;
     uint32_t first_unit;
     // With one token: items whose digits a block makes for this part, and the first of its items among those of all
-    // parts; jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; 2^31
-    // / items and 2^31 / jobs, rounded up.
+    // parts; jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; see
+    // crumb_inverse().
     uint32_t own_items;
     uint32_t first_item;
     uint32_t record_jobs;
@@ -363,6 +363,7 @@ typedef struct {
     uint32_t steps;       // with those for outliers
     uint32_t groups;
     uint32_t first_step, first_group; // among those of all parts
+    uint32_t chunks_inverse, steps_inverse; // see crumb_inverse()
 } crumb_matmul_cut;
 
 // What packed_matmul_mM takes. crumb_matmul_plan() fills in the cuts and of the product block_units and long_blocks:
@@ -376,6 +377,7 @@ typedef struct {
     uint32_t tiles, slices; // of a block: row tiles of a group, slices
     uint32_t whole;         // CRUMB_MATMUL_*
     uint32_t halves;        // with roles: 2 with 33 to 64 tokens, else 1
+    uint32_t units_inverse, long_inverse; // of block_units, and of one more
     uint32_t reserved;
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
@@ -397,6 +399,9 @@ typedef struct {
     uint32_t next_width;
     uint32_t tokens; // M
 } crumb_stream_input_args;
+
+// 2^31 / divisor, rounded up: kernels multiply by it to divide numbers below 2^31 / divisor. 0 of 0.
+static inline uint32_t crumb_inverse(uint32_t divisor) { return divisor ? 0x7FFFFFFFu / divisor + 1 : 0; }
 
 // Floats of attention_decode's workspace for M tokens: for each split 8 heads x (D numbers, a maximum and a sum).
 static inline uint64_t crumb_decode_partials(uint32_t tokens, uint32_t kv_blocks, uint32_t splits, uint32_t head_dim) {
@@ -450,8 +455,8 @@ static inline uint64_t crumb_packed_plan(
         inputs += part->own_items;
         part->first_job = table;
         table += part->record_jobs;
-        part->items_inverse = 0x7FFFFFFFu / part->record_items + 1;
-        part->jobs_inverse = 0x7FFFFFFFu / part->record_jobs + 1;
+        part->items_inverse = crumb_inverse(part->record_items);
+        part->jobs_inverse = crumb_inverse(part->record_jobs);
         if (part->record_jobs > jobs) jobs = part->record_jobs;
         if (paired)
             all_jobs += part->record_jobs * s->segments;
@@ -596,12 +601,15 @@ static inline uint64_t crumb_matmul_plan(
         cut->groups = (s->row_tiles + own - 1) / own * halves;
         cut->first_step = steps;
         cut->first_group = p == 0 ? 0 : args->cuts[p - 1].first_group + args->cuts[p - 1].groups;
+        cut->chunks_inverse = crumb_inverse(cut->chunks), cut->steps_inverse = crumb_inverse(cut->steps);
         steps += cut->steps * cut->groups;
     }
     const crumb_matmul_cut *last = args->cuts + args->cut_count - 1;
     const uint32_t units = args->whole == CRUMB_MATMUL_WHOLE ? last->first_group + last->groups : steps;
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
+    args->units_inverse = crumb_inverse(product->block_units);
+    args->long_inverse = crumb_inverse(product->block_units + 1);
     if (roles) {
         const uint64_t all =
             crumb_roles_head_bytes(tokens / halves) + (uint64_t)crumb_roles_stages(tokens / halves) * crumb_roles_stage_bytes(tokens / halves);
@@ -630,8 +638,8 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args"
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 120, "crumb_packed_part");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 464, "crumb_packed_product");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 512, "crumb_packed_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 656, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 56, "crumb_matmul_cut");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 688, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif
