@@ -83,11 +83,13 @@ CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
     for (uint32_t number = 0;; number++) {
         const roles_walk before = walk;
         walk.next_group();
-        if (!walk.done()) {
-            outliers.add(walk, number + 1);
-            barrier_arrive(Memory::ready(number + 1));
-        }
+        const bool more = !walk.done();
+        // The next group's sums take the place in memory of those of a group that is finished by these warps.
+        const bool own = roles_sharers(before).count == 1 && more;
+        if (more) outliers.add(walk, number + 1);
+        if (more && !own) barrier_arrive(Memory::ready(number + 1));
         roles_complete<octets>(before, number, warp);
+        if (own) barrier_arrive(Memory::ready(number + 1));
         if (walk.done()) return;
     }
 }
