@@ -362,7 +362,7 @@ typedef struct {
     uint32_t code_steps;  // of a group
     uint32_t steps;       // with those for outliers
     uint32_t groups;
-    uint32_t first_step, first_group; // among those of all parts
+    uint32_t first_step, first_group;       // among those of all parts
     uint32_t chunks_inverse, steps_inverse; // see crumb_inverse()
 } crumb_matmul_cut;
 
@@ -374,9 +374,9 @@ typedef struct {
     uint32_t cut_count;
     uint32_t tokens; // M
     float epsilon;
-    uint32_t tiles, slices; // of a block: row tiles of a group, slices
-    uint32_t whole;         // CRUMB_MATMUL_*
-    uint32_t halves;        // with roles: 2 with 33 to 64 tokens, else 1
+    uint32_t tiles, slices;               // of a block: row tiles of a group, slices
+    uint32_t whole;                       // CRUMB_MATMUL_*
+    uint32_t halves;                      // with roles: 2 with 33 to 64 tokens, else 1
     uint32_t units_inverse, long_inverse; // of block_units, and of one more
     uint32_t reserved;
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
@@ -544,7 +544,9 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
 
 // With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the
 // next one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
-static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) { return tokens > 16 ? 9 : 10; }
+static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) {
+    return tokens > 16 ? 9 : 10;
+}
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
     const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
     return (CRUMB_ROLES_CHANNELS * tokens * 2 + tiles * (codes + CRUMB_TILE2_SCALE_BYTES) + 1023) / 1024 * 1024;
@@ -611,8 +613,8 @@ static inline uint64_t crumb_matmul_plan(
     args->units_inverse = crumb_inverse(product->block_units);
     args->long_inverse = crumb_inverse(product->block_units + 1);
     if (roles) {
-        const uint64_t all =
-            crumb_roles_head_bytes(tokens / halves) + (uint64_t)crumb_roles_stages(tokens / halves) * crumb_roles_stage_bytes(tokens / halves);
+        const uint64_t all = crumb_roles_head_bytes(tokens / halves)
+            + (uint64_t)crumb_roles_stages(tokens / halves) * crumb_roles_stage_bytes(tokens / halves);
         return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
     }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
