@@ -90,7 +90,7 @@ struct roles_walk {
     CRUMB_INLINE void restart() {
         const crumb_packed_product &product = args.product;
         step = blockIdx.x * product.block_units + min(blockIdx.x, product.long_blocks);
-        last = step + product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0);
+        last = min(step + product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0), args.all_steps);
         cut = 0;
         enter();
     }
@@ -123,9 +123,11 @@ struct roles_walk {
         if (done()) return;
         while (cut + 1 < args.cut_count && step >= args.cuts[cut + 1].first_step) cut++;
         const crumb_matmul_cut &own = args.cuts[cut];
-        group = packed_quotient(step - own.first_step, own.steps_inverse);
-        unit = begin = step - own.first_step - group * own.steps;
+        group = packed_quotient(step - own.first_step, own.span_inverse);
+        unit = begin = step - own.first_step - group * own.span;
         end = min(own.steps, begin + (last - step));
+        // Behind a group's last step there may be some without work.
+        if (own.span > own.steps) last = begin < end ? step + (end - begin) : step;
         look_up();
     }
     CRUMB_INLINE void look_up() {
@@ -145,7 +147,7 @@ struct roles_sharers {
     CRUMB_INLINE explicit roles_sharers(const roles_walk &walk) {
         const crumb_packed_product &product = walk.args.product;
         const crumb_matmul_cut &cut = walk.args.cuts[walk.cut];
-        const uint32_t begin = cut.first_step + walk.group * cut.steps;
+        const uint32_t begin = cut.first_step + walk.group * cut.span;
         first = block_of(walk.args, begin), count = block_of(walk.args, begin + cut.steps - 1) - first + 1;
         own = blockIdx.x - first;
         begun_before = first * product.block_units + min(first, product.long_blocks) < begin;

@@ -39,36 +39,6 @@ template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args
     barrier_arrive(Memory::normed());
 }
 
-// Waits for a group's sums, by one thread.
-CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
-    const uint32_t count = roles_sharers(walk).count;
-    uint32_t *arrivals = roles_sharers::arrivals(walk);
-    // Low half: blocks whose sums are there; high half: blocks that have seen that all are.
-    while ((load_acquired(arrivals) & 0xFFFF) < count) {}
-    barrier_arrive(barrier);
-    if (atomicAdd(arrivals, 1u << 16) >> 16 == count - 1) *arrivals = 0;
-}
-
-// What follows when the sums of the block's group `number` have been handed in.
-template <int octets> CRUMB_INLINE void roles_complete(const roles_walk &group, uint32_t number, uint32_t warp) {
-    using Memory = roles_memory<octets>;
-    const bool is_first_lane = threadIdx.x % 32 == 0;
-    barrier_wait(Memory::taken(number), Memory::parity(number));
-    if (roles_sharers(group).count > 1 || group.is_last()) {
-        // What the warps that multiply have left in memory is seen by whoever sees this.
-        if (warp == 0 && is_first_lane) add_released(roles_sharers::arrivals(group), 1);
-    } else {
-        barrier_wait(Memory::normed(), 0);
-        roles_finish<octets>::finish_own(group, warp, roles_adding);
-    }
-    // What is finished when the block is done: the last group, and the first if others have begun it.
-    if (!group.is_last() || !is_first_lane) return;
-    if (warp == 0) roles_await(group, Memory::complete(0));
-    if (warp != 1) return;
-    const roles_walk first(group.args);
-    if (first.is_shared_first()) roles_await(first, Memory::complete(1));
-}
-
 template <int octets>
 CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
     using Memory = roles_memory<octets>;
@@ -81,15 +51,21 @@ CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
     // Outliers are a group ahead: a share of a few units takes as long to begin as to multiply.
 #pragma unroll 1
     for (uint32_t number = 0;; number++) {
-        const roles_walk before = walk;
+        const roles_walk group = walk;
         walk.next_group();
-        const bool more = !walk.done();
-        // The next group's sums take the place in memory of those of a group that is finished by these warps.
-        const bool own = roles_sharers(before).count == 1 && more;
+        const bool more = !walk.done(), own = roles_sharers(group).count == 1 && more;
         if (more) outliers.add(walk, number + 1);
+        // The next group's sums take the place in memory of those of a group that is finished by these warps.
         if (more && !own) barrier_arrive(Memory::ready(number + 1));
-        roles_complete<octets>(before, number, warp);
-        if (own) barrier_arrive(Memory::ready(number + 1));
-        if (walk.done()) return;
+        barrier_wait(Memory::taken(number), Memory::parity(number));
+        if (own) {
+            barrier_wait(Memory::normed(), 0);
+            roles_finish<octets>::finish_own(group, warp, roles_adding);
+            barrier_arrive(Memory::ready(number + 1));
+        } else if (warp == 0 && threadIdx.x % 32 == 0) {
+            // What the warps that multiply have left in memory is seen by whoever sees this.
+            add_released(roles_sharers::arrivals(group), 1);
+        }
+        if (!more) return;
     }
 }

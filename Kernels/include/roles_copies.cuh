@@ -1,4 +1,4 @@
-// The warps of a block that copy, each every fourth unit.
+// The warps of a block that copy, each every fourth unit, and then wait for other blocks.
 //
 // Place of a unit: the activations of 64 channels, see matmul_memory::row_of(); then of each row tile codes [1024] and of
 // each first-order scales [32]. A 2-bit tile of codes takes 512 bytes.
@@ -115,6 +115,26 @@ template <int octets> struct roles_copies {
     }
 };
 
+// Waits for a group's sums, by one thread.
+CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
+    const uint32_t count = roles_sharers(walk).count;
+    uint32_t *arrivals = roles_sharers::arrivals(walk);
+    // Low half: blocks whose sums are there; high half: blocks that have seen that all are.
+    while ((load_acquired(arrivals) & 0xFFFF) < count) {}
+    barrier_arrive(barrier);
+    if (atomicAdd(arrivals, 1u << 16) >> 16 == count - 1) *arrivals = 0;
+}
+
+// Tells the block when the groups that it finishes in the end are complete, by two threads: its last group, and its first
+// if others have begun it.
+template <int octets> CRUMB_INLINE void roles_await_groups(const crumb_matmul_args &args, uint32_t warp) {
+    roles_walk walk(args);
+    if (warp > 1 || threadIdx.x % 32 != 0 || walk.done()) return;
+    if (warp == 1 && !walk.is_shared_first()) return;
+    while (warp == 0 && !walk.is_last()) walk.next_group();
+    roles_await(walk, roles_memory<octets>::complete(warp));
+}
+
 template <int octets>
 CRUMB_INLINE void roles_copy(const crumb_matmul_args &args, uint32_t warp) {
     using Memory = roles_memory<octets>;
@@ -136,4 +156,5 @@ CRUMB_INLINE void roles_copy(const crumb_matmul_args &args, uint32_t warp) {
         stage += roles_copying;
         if (stage >= Memory::stages) stage -= Memory::stages, parity ^= 1;
     }
+    roles_await_groups<octets>(args, warp);
 }

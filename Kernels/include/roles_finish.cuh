@@ -66,17 +66,25 @@ template <int octets> struct roles_finish {
     static CRUMB_INLINE void finish_own(const roles_walk &walk, uint32_t warp, uint32_t others) {
         const float4 *from = roles_sharers(walk).partial<octets>(walk.args, 0);
         const bool paired = walk.args.product.kind == CRUMB_PACKED_SILU;
-#pragma unroll 1
-        for (uint32_t number = warp; number < items; number += others) {
-            roles_item<octets> item;
+        roles_item<octets> item;
+        float4 sums[2];
+        auto ask = [&](uint32_t number) {
             item.number = number;
             item.ask(walk.args, walk);
 #pragma unroll
             for (int h = 0; h < 2; h++) {
-                const float4 v = __ldcg(from + roles_item<octets>::place(number, paired) + h * item.half_stride(paired));
-                item.take(h, as_words({v.x, v.y, v.z, v.w}));
+                sums[h] = __ldcg(from + roles_item<octets>::place(number, paired) + h * item.half_stride(paired));
             }
-            item.write(walk.args, walk, Memory::factors());
+        };
+        ask(warp);
+#pragma unroll 1
+        for (uint32_t number = warp; number < items; number += others) {
+            roles_item<octets> now = item;
+#pragma unroll
+            for (int h = 0; h < 2; h++) now.take(h, as_words({sums[h].x, sums[h].y, sums[h].z, sums[h].w}));
+            // What the next one needs is under way meanwhile.
+            if (number + others < items) ask(number + others);
+            now.write(walk.args, walk, Memory::factors());
         }
     }
 

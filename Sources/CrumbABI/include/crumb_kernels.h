@@ -362,8 +362,9 @@ typedef struct {
     uint32_t code_steps;  // of a group
     uint32_t steps;       // with those for outliers
     uint32_t groups;
-    uint32_t first_step, first_group;       // among those of all parts
-    uint32_t chunks_inverse, steps_inverse; // see crumb_inverse()
+    uint32_t first_step, first_group; // among those of all parts
+    uint32_t span; // steps from one group to the next: more than it has where each block has a part of one group
+    uint32_t chunks_inverse, span_inverse; // see crumb_inverse()
 } crumb_matmul_cut;
 
 // What packed_matmul_mM takes. crumb_matmul_plan() fills in the cuts and of the product block_units and long_blocks:
@@ -378,7 +379,7 @@ typedef struct {
     uint32_t whole;                       // CRUMB_MATMUL_*
     uint32_t halves;                      // with roles: 2 with 33 to 64 tokens, else 1
     uint32_t units_inverse, long_inverse; // of block_units, and of one more
-    uint32_t reserved;
+    uint32_t all_steps;
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
     CRUMB_DEVICE(float) partials;
@@ -575,7 +576,7 @@ static inline uint64_t crumb_matmul_plan(
     const uint32_t chunk = roles ? CRUMB_ROLES_CHANNELS : CRUMB_MATMUL_CHANNELS;
     // With roles a kernel has 32 tokens at most: groups of each half of more.
     const uint32_t halves = roles && tokens > 32 ? 2 : 1;
-    uint32_t steps = 0;
+    uint32_t steps = 0, groups = 0, most_steps = 0;
     args->halves = halves;
     args->cut_count = paired ? 1 : product->part_count;
     for (uint32_t p = 0; p < product->part_count; p++) {
@@ -601,15 +602,28 @@ static inline uint64_t crumb_matmul_plan(
         cut->chunk_fours = outlier_steps ? (all + slices * outlier_steps - 1) / (slices * outlier_steps) : 0;
         cut->steps = cut->code_steps + outlier_steps;
         cut->groups = (s->row_tiles + own - 1) / own * halves;
-        cut->first_step = steps;
         cut->first_group = p == 0 ? 0 : args->cuts[p - 1].first_group + args->cuts[p - 1].groups;
-        cut->chunks_inverse = crumb_inverse(cut->chunks), cut->steps_inverse = crumb_inverse(cut->steps);
+        cut->chunks_inverse = crumb_inverse(cut->chunks);
+        groups += cut->groups;
+        if (cut->steps > most_steps) most_steps = cut->steps;
         steps += cut->steps * cut->groups;
     }
     const crumb_matmul_cut *last = args->cuts + args->cut_count - 1;
     const uint32_t units = args->whole == CRUMB_MATMUL_WHOLE ? last->first_group + last->groups : steps;
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
+    // A block with parts of two groups takes about eight units longer (4096 x 4096, 16 tokens, one H200: 5,000 cycles of 20,000):
+    // so whole numbers of blocks share each group, where that leaves few of them without work.
+    const uint32_t sharers = blocks / (groups ? groups : 1), part = sharers ? (most_steps + sharers - 1) / sharers : 0;
+    const uint32_t apart = roles && sharers && (uint64_t)part * blocks <= units + 8ull * blocks;
+    if (apart) product->block_units = part, product->long_blocks = 0;
+    args->all_steps = 0;
+    for (uint32_t p = 0; p < args->cut_count; p++) {
+        crumb_matmul_cut *cut = args->cuts + p;
+        cut->span = apart ? part * sharers : cut->steps, cut->span_inverse = crumb_inverse(cut->span);
+        cut->first_step = args->all_steps;
+        args->all_steps += cut->span * cut->groups;
+    }
     args->units_inverse = crumb_inverse(product->block_units);
     args->long_inverse = crumb_inverse(product->block_units + 1);
     if (roles) {
@@ -640,8 +654,8 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args"
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 120, "crumb_packed_part");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 464, "crumb_packed_product");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 512, "crumb_packed_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 56, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 688, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 60, "crumb_matmul_cut");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 704, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif
