@@ -24,24 +24,26 @@ template <int octets> CRUMB_INLINE void packed_matmul_roles(const crumb_matmul_a
             barrier_make(Memory::empty(warp), roles_tiles);
         } else if (warp == Memory::stages) {
             // All lanes arrive: compute-sanitizer does not follow a warp of which one does.
-            barrier_make(Memory::ready(), 32 * roles_adding);
-            barrier_make(Memory::taken(), 32 * roles_tiles);
+            for (uint32_t number = 0; number < 2; number++) {
+                barrier_make(Memory::ready(number), 32 * roles_adding);
+                barrier_make(Memory::taken(number), 32 * roles_tiles);
+                barrier_make(Memory::complete(number), 1);
+            }
             barrier_make(Memory::normed(), 32 * roles_adding);
-            for (uint32_t number = 0; number < 2; number++) barrier_make(Memory::complete(number), 1);
         }
         barriers_made();
     }
     const crumb_matmul_args &args = matmul_arguments(given);
-    // All registers of a multiprocessor: 2 x 176 + 56 + 104 of four warps each. With 200, 40 and 72 some were spilled, and
+    // All registers of a multiprocessor: 2 x 168 + 64 + 112 of four warps each. With 200, 40 and 72 some were spilled, and
     // 12288 x 4096 took 24.6 us in place of 20.3 with 32 tokens, 17.2 in place of 16.5 with 16, on one H200.
     if (warp < roles_tiles) {
-        more_registers<176>();
+        more_registers<168>();
         roles_multiply<octets>(args, warp);
     } else if (warp < roles_tiles + roles_copying) {
-        fewer_registers<56>();
+        fewer_registers<64>();
         roles_copy<octets>(args, warp - roles_tiles);
     } else {
-        fewer_registers<104>();
+        fewer_registers<112>();
         roles_add<octets>(args, warp - roles_tiles - roles_copying);
     }
 }

@@ -8,9 +8,6 @@
 #include "packed_shared.cuh"
 #include "packed_work.cuh"
 
-// floor(number / divisor) for small numbers; `inverse` is 2^31 / divisor, rounded up.
-CRUMB_INLINE uint32_t packed_quotient(uint32_t number, uint32_t inverse) { return __umulhi(2 * number, inverse); }
-
 enum packed_job_kind : uint32_t { packed_four_bits, packed_two_bits, packed_outliers };
 
 // A job of a record. Offsets are bytes within the record.

@@ -7,6 +7,9 @@
 
 #include "device.cuh"
 
+// floor(number / divisor) by crumb_inverse(divisor).
+CRUMB_INLINE uint32_t packed_quotient(uint32_t number, uint32_t inverse) { return __umulhi(2 * number, inverse); }
+
 // This block's units of a product.
 struct packed_block {
     uint32_t begin, end;

@@ -7,21 +7,24 @@
 #pragma once
 
 #include "matmul_codes.cuh"
+#include "packed_work.cuh"
 #include "roles_sync.cuh"
 
+// With more tokens than 32, each half of them has groups of its own.
+constexpr uint32_t roles_halves = 2; // at most
 constexpr uint32_t roles_tiles = CRUMB_ROLES_TILES, roles_copying = 4, roles_adding = 4;
 
 // A block's shared memory: see crumb_roles_head_bytes().
 template <int octets> struct roles_memory {
-    static constexpr uint32_t tokens = 8 * octets, stages = crumb_roles_stages(tokens);
+    static constexpr uint32_t tokens = 8 * octets, width = roles_halves * tokens, stages = crumb_roles_stages(tokens);
     static constexpr uint32_t stage_bytes = crumb_roles_stage_bytes(tokens);
     static constexpr uint32_t input_bytes = CRUMB_ROLES_CHANNELS * tokens * 2;
     static constexpr uint32_t stride = crumb_roles_stride(tokens); // of `outliers`, numbers
 
     static constexpr uint32_t gathered_bytes = CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens);
     static constexpr uint32_t full_at = (sizeof(crumb_matmul_args) + 15) / 16 * 16, empty_at = full_at + 8 * stages;
-    static constexpr uint32_t ready_at = empty_at + 8 * stages, factors_at = (ready_at + 40 + 15) / 16 * 16;
-    static constexpr uint32_t scratch_at = factors_at + 4 * tokens, entries_at = scratch_at + 128 * roles_adding;
+    static constexpr uint32_t ready_at = empty_at + 8 * stages, factors_at = (ready_at + 56 + 15) / 16 * 16;
+    static constexpr uint32_t scratch_at = factors_at + 4 * width, entries_at = scratch_at + 128 * roles_adding;
     static constexpr uint32_t gathered_at = entries_at + 8 * CRUMB_ROLES_LISTED * roles_adding;
     static constexpr uint32_t outliers_at = gathered_at + roles_adding * gathered_bytes;
 
@@ -31,23 +34,29 @@ template <int octets> struct roles_memory {
         extern __shared__ __align__(1024) uint8_t packed_memory[];
         return packed_memory + bytes;
     }
-    // Barriers: of stages; a group's outliers are there, have been taken; the norm's factors are there.
+    // Barriers: of stages; the outliers of the block's group `number` are there, have been taken, those of even numbers and
+    // of odd ones, so that outliers may be a group ahead; the norm's factors are there.
     static CRUMB_INLINE uint32_t full(uint32_t stage) { return shared_address(at(full_at)) + 8 * stage; }
     static CRUMB_INLINE uint32_t empty(uint32_t stage) { return shared_address(at(empty_at)) + 8 * stage; }
-    static CRUMB_INLINE uint32_t ready() { return shared_address(at(ready_at)); }
-    static CRUMB_INLINE uint32_t taken() { return shared_address(at(ready_at)) + 8; }
+    static CRUMB_INLINE uint32_t ready(uint32_t number) { return shared_address(at(ready_at)) + 8 * (number & 1); }
+    static CRUMB_INLINE uint32_t taken(uint32_t number) { return shared_address(at(ready_at)) + 16 + 8 * (number & 1); }
+    // Of both: the parity of the phase of group `number`.
+    static CRUMB_INLINE uint32_t parity(uint32_t number) { return number >> 1 & 1; }
     // The sums of the group that is finished first (0) and second (1) are there.
-    static CRUMB_INLINE uint32_t complete(uint32_t number) { return shared_address(at(ready_at)) + 24 + 8 * number; }
-    static CRUMB_INLINE uint32_t normed() { return shared_address(at(ready_at)) + 16; }
-    static CRUMB_INLINE float *factors() { return reinterpret_cast<float *>(at(factors_at)); }           // [tokens]
+    static CRUMB_INLINE uint32_t complete(uint32_t number) { return shared_address(at(ready_at)) + 40 + 8 * number; }
+    static CRUMB_INLINE uint32_t normed() { return shared_address(at(ready_at)) + 32; }
+    static CRUMB_INLINE float *factors() { return reinterpret_cast<float *>(at(factors_at)); }           // [width]
     static CRUMB_INLINE float *scratch() { return reinterpret_cast<float *>(at(scratch_at)); }           // [128]
     // Of a warp for outliers: what it has listed of entries, and the rows of activations of some.
     static CRUMB_INLINE uint32_t listed(uint32_t warp) {
         return shared_address(at(entries_at)) + 8 * CRUMB_ROLES_LISTED * warp;
     }
     static CRUMB_INLINE uint32_t gathered(uint32_t warp) { return shared_address(at(gathered_at)) + gathered_bytes * warp; }
-    // Sums of outliers.
-    static CRUMB_INLINE float *outliers(uint32_t row) { return reinterpret_cast<float *>(at(outliers_at)) + row * stride; }
+    // Sums of outliers of the block's group `number`.
+    static CRUMB_INLINE float *outliers(uint32_t number, uint32_t row) {
+        constexpr uint32_t rows = roles_tiles * CRUMB_TILE_ROWS;
+        return reinterpret_cast<float *>(at(outliers_at)) + ((number & 1) * rows + row) * stride;
+    }
     // Of a stage: activations, then codes of the row tiles, then their scales.
     static CRUMB_INLINE uint32_t slot(uint32_t stage) {
         return shared_address(at(crumb_roles_head_bytes(tokens))) + stage * stage_bytes;
@@ -81,7 +90,7 @@ struct roles_walk {
     CRUMB_INLINE void restart() {
         const crumb_packed_product &product = args.product;
         step = blockIdx.x * product.block_units + min(blockIdx.x, product.long_blocks);
-        last = step + product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0);
+        last = min(step + product.block_units + (blockIdx.x < product.long_blocks ? 1 : 0), args.all_steps);
         cut = 0;
         enter();
     }
@@ -98,12 +107,15 @@ struct roles_walk {
         step += end - begin;
         enter();
     }
+    // The group's first token.
+    CRUMB_INLINE uint32_t first_token(uint32_t tokens) const { return (group & (args.halves - 1)) * tokens; }
     // The part and row tile of tile `tile` of the group.
     CRUMB_INLINE void tile_of(uint32_t tile, uint32_t &part, uint32_t &row_tile) const {
         constexpr uint32_t half = roles_tiles / 2;
         const bool paired = args.product.kind == CRUMB_PACKED_SILU;
+        const uint32_t rows = group >> (args.halves - 1);
         part = paired ? tile / half : cut;
-        row_tile = paired ? group * half + tile % half : group * roles_tiles + tile;
+        row_tile = paired ? rows * half + tile % half : rows * roles_tiles + tile;
     }
 
   private:
@@ -111,14 +123,16 @@ struct roles_walk {
         if (done()) return;
         while (cut + 1 < args.cut_count && step >= args.cuts[cut + 1].first_step) cut++;
         const crumb_matmul_cut &own = args.cuts[cut];
-        group = (step - own.first_step) / own.steps;
-        unit = begin = step - own.first_step - group * own.steps;
+        group = packed_quotient(step - own.first_step, own.span_inverse);
+        unit = begin = step - own.first_step - group * own.span;
         end = min(own.steps, begin + (last - step));
+        // Behind a group's last step there may be some without work.
+        if (own.span > own.steps) last = begin < end ? step + (end - begin) : step;
         look_up();
     }
     CRUMB_INLINE void look_up() {
         const crumb_matmul_cut &own = args.cuts[cut];
-        segment = unit / own.chunks, first = unit - segment * own.chunks;
+        segment = packed_quotient(unit, own.chunks_inverse), first = unit - segment * own.chunks;
         four = first < own.chunks4;
         count = min(end - unit, (four ? own.chunks4 : own.chunks) - first);
         if (!four) first -= own.chunks4;
@@ -133,8 +147,8 @@ struct roles_sharers {
     CRUMB_INLINE explicit roles_sharers(const roles_walk &walk) {
         const crumb_packed_product &product = walk.args.product;
         const crumb_matmul_cut &cut = walk.args.cuts[walk.cut];
-        const uint32_t begin = cut.first_step + walk.group * cut.steps;
-        first = block_of(product, begin), count = block_of(product, begin + cut.steps - 1) - first + 1;
+        const uint32_t begin = cut.first_step + walk.group * cut.span;
+        first = block_of(walk.args, begin), count = block_of(walk.args, begin + cut.steps - 1) - first + 1;
         own = blockIdx.x - first;
         begun_before = first * product.block_units + min(first, product.long_blocks) < begin;
     }
@@ -148,8 +162,9 @@ struct roles_sharers {
     }
 
   private:
-    static CRUMB_INLINE uint32_t block_of(const crumb_packed_product &product, uint32_t step) {
-        const uint32_t each = product.block_units, longer = product.long_blocks * (each + 1);
-        return step < longer ? step / (each + 1) : product.long_blocks + (step - longer) / each;
+    static CRUMB_INLINE uint32_t block_of(const crumb_matmul_args &args, uint32_t step) {
+        const uint32_t blocks = args.product.long_blocks, longer = blocks * (args.product.block_units + 1);
+        return step < longer ? packed_quotient(step, args.long_inverse)
+                             : blocks + packed_quotient(step - longer, args.units_inverse);
     }
 };

@@ -7,10 +7,12 @@
 // The norm's factor of each token.
 template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args, uint32_t warp) {
     using Memory = roles_memory<octets>;
-    constexpr uint32_t width = Memory::tokens, rows = 32 * roles_adding / width;
+    constexpr uint32_t threads = 32 * roles_adding;
+    const uint32_t width = Memory::tokens << (args.halves - 1), rows = threads / Memory::tokens >> (args.halves - 1);
     constexpr int together = 16;
     const crumb_packed_product &product = args.product;
-    const uint32_t thread = 32 * warp + threadIdx.x % 32, token = thread % width, row = thread / width;
+    const uint32_t thread = 32 * warp + threadIdx.x % 32, token = thread & (width - 1);
+    const uint32_t row = thread / Memory::tokens >> (args.halves - 1);
     const uint32_t count = product.squares ? product.square_count : 0;
     float sum = 0;
     if (token < args.tokens) {
@@ -37,44 +39,33 @@ template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args
     barrier_arrive(Memory::normed());
 }
 
-// Waits for a group's sums, by one thread.
-CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
-    const uint32_t count = roles_sharers(walk).count;
-    uint32_t *arrivals = roles_sharers::arrivals(walk);
-    // Low half: blocks whose sums are there; high half: blocks that have seen that all are.
-    while ((load_acquired(arrivals) & 0xFFFF) < count) {}
-    barrier_arrive(barrier);
-    if (atomicAdd(arrivals, 1u << 16) >> 16 == count - 1) *arrivals = 0;
-}
-
 template <int octets>
 CRUMB_INLINE void roles_add(const crumb_matmul_args &args, uint32_t warp) {
     using Memory = roles_memory<octets>;
-    const uint32_t lane = threadIdx.x % 32;
     const roles_outliers<octets> outliers(args, warp);
     roles_walk walk(args);
-    bool waited = false;
+    if (walk.done()) return;
+    outliers.add(walk, 0);
+    barrier_arrive(Memory::ready(0));
+    roles_norm<octets>(args, warp);
+    // Outliers are a group ahead: a share of a few units takes as long to begin as to multiply.
 #pragma unroll 1
-    for (uint32_t parity = 0; !walk.done(); walk.next_group(), parity ^= 1) {
-        outliers.add(walk, waited);
-        barrier_arrive(Memory::ready());
-        if (!waited) roles_norm<octets>(args, warp);
-        waited = true;
-        barrier_wait(Memory::taken(), parity);
-        const bool shared = roles_sharers(walk).count > 1;
-        if (shared || walk.is_last()) {
-            // What the warps that multiply have left in memory is seen by whoever sees this.
-            if (warp == 0 && lane == 0) add_released(roles_sharers::arrivals(walk), 1);
-        } else {
+    for (uint32_t number = 0;; number++) {
+        const roles_walk group = walk;
+        walk.next_group();
+        const bool more = !walk.done(), own = roles_sharers(group).count == 1 && more;
+        if (more) outliers.add(walk, number + 1);
+        // The next group's sums take the place in memory of those of a group that is finished by these warps.
+        if (more && !own) barrier_arrive(Memory::ready(number + 1));
+        barrier_wait(Memory::taken(number), Memory::parity(number));
+        if (own) {
             barrier_wait(Memory::normed(), 0);
-            roles_finish<octets>::finish_own(walk, warp, roles_adding);
+            roles_finish<octets>::finish_own(group, warp, roles_adding);
+            barrier_arrive(Memory::ready(number + 1));
+        } else if (warp == 0 && threadIdx.x % 32 == 0) {
+            // What the warps that multiply have left in memory is seen by whoever sees this.
+            add_released(roles_sharers::arrivals(group), 1);
         }
-        // The order in which groups are finished when the block is done: the last, then the first if others have begun it.
-        if (walk.is_last() && warp == 0 && lane == 0) {
-            roles_await(walk, Memory::complete(0));
-            walk.restart();
-            if (walk.is_shared_first()) roles_await(walk, Memory::complete(1));
-            return;
-        }
+        if (!more) return;
     }
 }

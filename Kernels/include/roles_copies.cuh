@@ -1,4 +1,4 @@
-// The warps of a block that copy, each every fourth unit.
+// The warps of a block that copy, each every fourth unit, and then wait for other blocks.
 //
 // Place of a unit: the activations of 64 channels, see matmul_memory::row_of(); then of each row tile codes [1024] and of
 // each first-order scales [32]. A 2-bit tile of codes takes 512 bytes.
@@ -37,7 +37,7 @@ template <int octets> struct roles_copies {
         left -= units, rest -= 2 * units;
         const uint32_t bytes = units * (walk.four ? 2 * CRUMB_TILE_BYTES : CRUMB_TILE_BYTES);
         low.codes += bytes, high.codes += bytes, scales += 32 * units;
-        input += units * CRUMB_ROLES_CHANNELS * Memory::tokens * 2;
+        input += units * CRUMB_ROLES_CHANNELS * channel_bytes();
     }
 
     CRUMB_INLINE void copy_codes(uint32_t slot) const {
@@ -55,6 +55,8 @@ template <int octets> struct roles_copies {
     }
 
   private:
+    // From a channel's activations to the next one's.
+    CRUMB_INLINE uint32_t channel_bytes() const { return args.halves * (Memory::tokens * 2); }
     CRUMB_INLINE void copy_codes(const four_tiles &own, uint32_t to) const {
         const bool two = walk.four && rest > 1;
 #pragma unroll
@@ -78,7 +80,7 @@ template <int octets> struct roles_copies {
             const bool valid = !four || channel < CRUMB_TILE4_CHANNELS || rest > 1;
             copy_async(
                 slot + (place ^ Order::exchanged(Order::row_of(channel, four), 0)),
-                valid ? input + channel * octets * 16 : input, valid);
+                valid ? input + channel * channel_bytes() : input, valid);
         }
     }
     CRUMB_INLINE void enter(four_tiles &own, uint32_t first_tile) {
@@ -108,10 +110,30 @@ template <int octets> struct roles_copies {
         const crumb_packed_shape &shape = args.product.parts[walk.cut].shape;
         const uint32_t position = walk.segment * shape.segment_channels + (walk.four ? 0 : shape.four_bit_channels)
             + walk.first * CRUMB_ROLES_CHANNELS;
-        input = reinterpret_cast<const uint8_t *>(args.product.input) + static_cast<size_t>(position) * Memory::tokens * 2
-            + 16 * lane;
+        input = reinterpret_cast<const uint8_t *>(args.product.input) + static_cast<size_t>(position + lane / octets) * channel_bytes()
+            + walk.first_token(Memory::tokens) * 2 + lane % octets * 16;
     }
 };
+
+// Waits for a group's sums, by one thread.
+CRUMB_INLINE void roles_await(const roles_walk &walk, uint32_t barrier) {
+    const uint32_t count = roles_sharers(walk).count;
+    uint32_t *arrivals = roles_sharers::arrivals(walk);
+    // Low half: blocks whose sums are there; high half: blocks that have seen that all are.
+    while ((load_acquired(arrivals) & 0xFFFF) < count) {}
+    barrier_arrive(barrier);
+    if (atomicAdd(arrivals, 1u << 16) >> 16 == count - 1) *arrivals = 0;
+}
+
+// Tells the block when the groups that it finishes in the end are complete, by two threads: its last group, and its first
+// if others have begun it.
+template <int octets> CRUMB_INLINE void roles_await_groups(const crumb_matmul_args &args, uint32_t warp) {
+    roles_walk walk(args);
+    if (warp > 1 || threadIdx.x % 32 != 0 || walk.done()) return;
+    if (warp == 1 && !walk.is_shared_first()) return;
+    while (warp == 0 && !walk.is_last()) walk.next_group();
+    roles_await(walk, roles_memory<octets>::complete(warp));
+}
 
 template <int octets>
 CRUMB_INLINE void roles_copy(const crumb_matmul_args &args, uint32_t warp) {
@@ -134,4 +156,5 @@ CRUMB_INLINE void roles_copy(const crumb_matmul_args &args, uint32_t warp) {
         stage += roles_copying;
         if (stage >= Memory::stages) stage -= Memory::stages, parity ^= 1;
     }
+    roles_await_groups<octets>(args, warp);
 }

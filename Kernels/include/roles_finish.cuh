@@ -8,22 +8,23 @@ template <int octets> struct roles_finish {
     using Memory = roles_memory<octets>;
     static constexpr uint32_t items = roles_tiles * octets, warps = roles_tiles; // items: of a group
     // Items whose sums stand in the units' places, and sharers whose sums of these are asked for together.
-    static constexpr int together = octets / 2, at_once = octets > 4 ? 2 : 4;
+    static constexpr int together = octets / 2, at_once = 4;
     const crumb_matmul_args &args;
     uint32_t warp;
 
     CRUMB_INLINE roles_finish(const crumb_matmul_args &args, uint32_t warp) : args(args), warp(warp) {}
 
-    // This block's part of a group, the `number`th of the block that is finished so. Little code, as it comes for the first
-    // time.
-    CRUMB_INLINE void finish(const roles_walk &walk, uint32_t number) const {
+    // This block's part of a group, the `number`th of the block that is finished so; `before`: items that the warps before
+    // this one have of another. Returns them with these. Little code, as it comes for the first time.
+    CRUMB_INLINE uint32_t finish(const roles_walk &walk, uint32_t number, uint32_t before) const {
         const bool paired = args.product.kind == CRUMB_PACKED_SILU;
         const roles_sharers sharers(walk);
         const uint32_t begin = items * sharers.own / sharers.count, end = items * (sharers.own + 1) / sharers.count;
-        uint32_t first = begin + warp;
+        uint32_t first = begin + (warp - before) % warps;
+        if (first >= end) return before + end - begin;
         roles_item<octets> item;
         item.number = first;
-        if (first < end) item.ask(args, walk);
+        item.ask(args, walk);
         barrier_wait(Memory::complete(number), 0);
 #pragma unroll 1
         for (; first < end; first += together * warps) {
@@ -58,23 +59,32 @@ template <int octets> struct roles_finish {
                 item = next;
             }
         }
+        return before + end - begin;
     }
 
     // A group that is this block's own, one of `others` warps.
     static CRUMB_INLINE void finish_own(const roles_walk &walk, uint32_t warp, uint32_t others) {
         const float4 *from = roles_sharers(walk).partial<octets>(walk.args, 0);
         const bool paired = walk.args.product.kind == CRUMB_PACKED_SILU;
-#pragma unroll 1
-        for (uint32_t number = warp; number < items; number += others) {
-            roles_item<octets> item;
+        roles_item<octets> item;
+        float4 sums[2];
+        auto ask = [&](uint32_t number) {
             item.number = number;
             item.ask(walk.args, walk);
 #pragma unroll
             for (int h = 0; h < 2; h++) {
-                const float4 v = __ldcg(from + roles_item<octets>::place(number, paired) + h * item.half_stride(paired));
-                item.take(h, as_words({v.x, v.y, v.z, v.w}));
+                sums[h] = __ldcg(from + roles_item<octets>::place(number, paired) + h * item.half_stride(paired));
             }
-            item.write(walk.args, walk, Memory::factors());
+        };
+        ask(warp);
+#pragma unroll 1
+        for (uint32_t number = warp; number < items; number += others) {
+            roles_item<octets> now = item;
+#pragma unroll
+            for (int h = 0; h < 2; h++) now.take(h, as_words({sums[h].x, sums[h].y, sums[h].z, sums[h].w}));
+            // What the next one needs is under way meanwhile.
+            if (number + others < items) ask(number + others);
+            now.write(walk.args, walk, Memory::factors());
         }
     }
 

@@ -7,6 +7,7 @@
 // Lane 4 g + t has rows g and g + 8 of both halves, tokens 2 t and 2 t + 1 of the eight.
 template <int octets> struct roles_item {
     uint32_t number; // among the group's
+    uint32_t first_token;
     float v[2][4];      // [half][row, token]
     float before[2][4]; // the stream's
     uint32_t places[4]; // of its rows in the next input
@@ -14,7 +15,7 @@ template <int octets> struct roles_item {
 
     CRUMB_INLINE uint32_t set() const { return number / octets; }
     CRUMB_INLINE uint32_t octet() const { return number % octets; }
-    CRUMB_INLINE uint32_t token() const { return 8 * octet() + 2 * (threadIdx.x % 4); }
+    CRUMB_INLINE uint32_t token() const { return first_token + 8 * octet() + 2 * (threadIdx.x % 4); }
     // The lane's first row of up to four, and of which part.
     CRUMB_INLINE uint32_t row(const roles_walk &walk, uint32_t &part) const {
         const bool paired = walk.args.product.kind == CRUMB_PACKED_SILU;
@@ -26,6 +27,7 @@ template <int octets> struct roles_item {
     // Asks for what the end needs besides the sums.
     CRUMB_INLINE void ask(const crumb_matmul_args &args, const roles_walk &walk) {
         const crumb_packed_product &product = args.product;
+        first_token = walk.first_token(8 * octets);
         uint32_t part;
         const uint32_t first = row(walk, part), count = product.parts[part].shape.rows;
         const bool residual = product.kind == CRUMB_PACKED_RESIDUAL;

@@ -3,32 +3,32 @@
 
 #include "roles.cuh"
 
-// By one warp, for up to 32 tokens, one of its row tiles after the other: 16 entries are columns of A with one number each, and rows
+// By one warp, one of its row tiles after the other: 16 entries are columns of A with one number each, and rows
 // of B, the activations of their channels, that are copied to shared memory some batches ahead.
 template <int octets> struct roles_outliers {
     using Memory = roles_memory<octets>;
-    static constexpr int own_octets = octets > 4 ? 4 : octets;
-    static constexpr uint32_t parts = octets / own_octets, tiles = roles_tiles * parts / roles_adding;
+    static constexpr uint32_t tiles = roles_tiles / roles_adding;
     static constexpr uint32_t batch = 16, ahead = 3, listed = CRUMB_ROLES_LISTED, places = CRUMB_ROLES_GATHERED;
     static constexpr uint32_t nothing = ~0u; // in place of a number in the input
     static constexpr uint32_t row_bytes = crumb_roles_gathered_bytes(8 * octets);
     static_assert((ahead + 1) * batch <= places && 32 + (ahead + 1) * batch <= listed);
     const crumb_matmul_args &args;
-    uint32_t first_tile, part;
+    uint32_t first_tile;
     uint32_t numbers, entries, rows; // addresses: [listed] of token 0 in the input; rows and deltas; [places]
 
     CRUMB_INLINE roles_outliers(const crumb_matmul_args &args, uint32_t warp)
-        : args(args), first_tile(warp / parts * tiles), part(warp % parts), numbers(Memory::listed(warp)),
+        : args(args), first_tile(warp * tiles), numbers(Memory::listed(warp)),
           entries(numbers + 4 * listed), rows(Memory::gathered(warp)) {}
 
-    // Of its row tiles, the entries that fall to the block's share of a group.
-    CRUMB_INLINE void add(const roles_walk &walk, bool waited) const {
+    // Of its row tiles, the entries that fall to the share of the block's group `group`.
+    CRUMB_INLINE void add(const roles_walk &walk, uint32_t group) const {
         const uint32_t lane = threadIdx.x % 32;
         const crumb_matmul_cut &cut = args.cuts[walk.cut];
         const uint32_t each = 4 * cut.fours, all = cut.segments * each;
         const uint32_t begin = all * walk.begin / cut.steps, count = all * walk.end / cut.steps - begin;
         // A tile's entries are listed in chunks of 32 and taken in batches, those of all tiles behind each other.
         const uint32_t chunks = max((count + 31) / 32, 1u), batches = tiles * chunks * 2;
+        const uint32_t token = walk.first_token(Memory::tokens);
         uint32_t next_tile = first_tile, next = 0; // the next chunk to be loaded: its tile, its first entry
         uint32_t word = 0, place = 0;              // of this lane's entry of the chunk that is loaded
         auto load = [&] {
@@ -49,8 +49,8 @@ template <int octets> struct roles_outliers {
             if (next >= 32 * chunks) next = 0, next_tile++;
         };
         load();
-        if (!waited) wait_for_previous();
-        float sums[2][own_octets][4] = {};
+        if (group == 0) wait_for_previous();
+        float sums[2][octets][4] = {};
         uint32_t tile = first_tile, left = 2 * chunks; // of what is taken
 #pragma unroll 1
         for (uint32_t asked = 0; asked < batches + ahead; asked++) {
@@ -58,7 +58,7 @@ template <int octets> struct roles_outliers {
                 // Unused entries may lie behind the last place.
                 const uint32_t channel = min(place + (word >> 5 & (CRUMB_OUTLIER_CHANNELS - 1)), args.product.positions - 1);
                 const uint32_t to = (asked * batch + lane) % listed * 4;
-                store_shared(numbers + to, word >> 16 ? channel * Memory::tokens : nothing);
+                store_shared(numbers + to, word >> 16 ? channel * args.halves * Memory::tokens + token : nothing);
                 store_shared(entries + to, word);
                 __syncwarp();
                 if (asked + 2 < batches) load();
@@ -71,19 +71,19 @@ template <int octets> struct roles_outliers {
             take((asked - ahead) * batch, sums);
             __syncwarp();
             if (--left > 0) continue;
-            store(tile++, sums);
+            store(group, tile++, sums);
             left = 2 * chunks;
         }
     }
 
   private:
-    CRUMB_INLINE void store(uint32_t tile, float (&sums)[2][own_octets][4]) const {
+    CRUMB_INLINE void store(uint32_t group, uint32_t tile, float (&sums)[2][octets][4]) const {
         const uint32_t lane = threadIdx.x % 32;
-        float *to = Memory::outliers(tile * CRUMB_TILE_ROWS + lane / 4) + 32 * part + lane % 4 * 2;
+        float *to = Memory::outliers(group, tile * CRUMB_TILE_ROWS + lane / 4) + lane % 4 * 2;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
 #pragma unroll
-            for (int octet = 0; octet < own_octets; octet++) {
+            for (int octet = 0; octet < octets; octet++) {
                 float *v = sums[i / 2][octet] + i % 2 * 2;
                 *reinterpret_cast<float2 *>(to + 8 * i * Memory::stride + 8 * octet) = make_float2(v[0], v[1]);
                 v[0] = v[1] = 0;
@@ -92,18 +92,18 @@ template <int octets> struct roles_outliers {
     }
     // Asks for a batch's activations.
     CRUMB_INLINE void gather(uint32_t first) const {
-        const uint32_t lane = threadIdx.x % 32, octet = lane % own_octets;
-        const uint16_t *input = args.product.input + 32 * part + 8 * octet;
+        const uint32_t lane = threadIdx.x % 32, octet = lane % octets;
+        const uint16_t *input = args.product.input + 8 * octet;
 #pragma unroll
-        for (uint32_t i = 0; i < batch * own_octets / 32; i++) {
-            const uint32_t entry = first + (32 * i + lane) / own_octets;
+        for (uint32_t i = 0; i < batch * octets / 32; i++) {
+            const uint32_t entry = first + (32 * i + lane) / octets;
             const uint32_t number = load_shared_word(numbers + entry % listed * 4);
             // Zeros for an entry without a delta: else all blocks read one and the same line for theirs.
             const bool valid = number != nothing;
             copy_async(rows + entry % places * row_bytes + 16 * octet, valid ? input + number : input, valid);
         }
     }
-    CRUMB_INLINE void take(uint32_t first, float (&sums)[2][own_octets][4]) const {
+    CRUMB_INLINE void take(uint32_t first, float (&sums)[2][octets][4]) const {
         const uint32_t lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
         uint32_t a[2][4] = {};
 #pragma unroll
@@ -118,7 +118,7 @@ template <int octets> struct roles_outliers {
         }
         const uint32_t from = rows + first % places * row_bytes + lane % 16 * row_bytes + lane / 16 * 16;
 #pragma unroll
-        for (int octet = 0; octet < own_octets; octet += 2) {
+        for (int octet = 0; octet < octets; octet += 2) {
             uint32_t b[4];
             load_matrices_transposed(b, from + 16 * octet);
 #pragma unroll

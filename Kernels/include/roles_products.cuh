@@ -104,11 +104,11 @@ template <int octets> struct roles_products {
         sums.flush();
     }
 
-    // Leaves the group's sums, outliers added, for those that finish it.
-    CRUMB_INLINE void hand_in(const roles_sharers &sharers) {
+    // Leaves the sums of the block's group `number`, outliers added, for those that finish it.
+    CRUMB_INLINE void hand_in(const roles_sharers &sharers, uint32_t number) {
         const uint32_t lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
         float4 *to = sharers.partial<octets>(args, sharers.own) + tile * 2 * octets * 32 + lane;
-        const float *outliers = Memory::outliers(tile * CRUMB_TILE_ROWS + g) + 2 * t;
+        const float *outliers = Memory::outliers(number, tile * CRUMB_TILE_ROWS + g) + 2 * t;
 #pragma unroll
         for (int m = 0; m < 2; m++) {
 #pragma unroll
@@ -121,7 +121,7 @@ template <int octets> struct roles_products {
                     to + (m * octets + octet) * 32, make_float4(v[0] + low.x, v[1] + low.y, v[2] + high.x, v[3] + high.y));
             }
         }
-        barrier_arrive(Memory::taken());
+        barrier_arrive(Memory::taken(number));
     }
 };
 
@@ -132,12 +132,12 @@ CRUMB_INLINE void roles_multiply(const crumb_matmul_args &args, uint32_t warp) {
     if (walk.done()) return;
     roles_products<octets> products(args, warp);
 #pragma unroll 1
-    for (uint32_t parity = 0;; parity ^= 1) {
+    for (uint32_t number = 0;; number++) {
         products.sums.clear();
 #pragma unroll 1
         for (; !walk.group_done(); walk.next_run()) products.run(walk);
-        barrier_wait(Memory::ready(), parity);
-        products.hand_in(roles_sharers(walk));
+        barrier_wait(Memory::ready(number), Memory::parity(number));
+        products.hand_in(roles_sharers(walk), number);
         if (walk.is_last()) break;
         walk.next_group();
     }
@@ -146,8 +146,8 @@ CRUMB_INLINE void roles_multiply(const crumb_matmul_args &args, uint32_t warp) {
     const roles_finish<octets> finish(args, warp);
     // In one place: code that comes for the first time takes longest.
 #pragma unroll 1
-    for (uint32_t number = 0;; number++) {
-        finish.finish(walk, number);
+    for (uint32_t number = 0, items = 0;; number++) {
+        items = finish.finish(walk, number, items);
         // The first group, where others have begun it.
         walk.restart();
         if (number > 0 || !walk.is_shared_first()) return;

@@ -56,7 +56,8 @@ package struct MatmulLaunch {
         guard let even = cuts.lazy.compactMap({ Self(product, tokens, width, epsilon, $0, card) }).first else {
             return nil
         }
-        let hasRoles = card.capability.major == 9 && TokenFamily.matmulRoles.widths.contains(width)
+        // With more tokens than the widest of these kernels has, each half of them has groups of its own.
+        let hasRoles = card.capability.major == 9 && width >= TokenFamily.matmulRoles.widths[0]
         let roles = hasRoles ? Self(product, tokens, width, epsilon, Self.roles, card) : nil
         self = (whole + [even] + (roles.map { [$0] } ?? [])).min { $0.cost < $1.cost } ?? even
     }
@@ -101,9 +102,9 @@ package struct MatmulLaunch {
     /// Floats of `partials` for products with up to `tokens` tokens.
     static func partialCount(tokens: Int, multiprocessors: Int) -> Int {
         TokenFamily.matmul.widths.prefix { $0 <= TokenFamily.matmul.width(for: tokens) }.map { width in
-            let rows = Int(crumb_matmul_blocks(UInt32(width))) * Int(shared.map(\.tiles).max() ?? 0)
-            let rolesRows = TokenFamily.matmulRoles.widths.contains(width) ? Int(roles.tiles) : 0
-            return 2 * multiprocessors * width * Int(CRUMB_TILE_ROWS) * max(rows, rolesRows)
+            let even = width * Int(crumb_matmul_blocks(UInt32(width))) * Int(shared.map(\.tiles).max() ?? 0)
+            let byRoles = TokenFamily.matmulRoles.width(for: width) * Int(roles.tiles)
+            return 2 * multiprocessors * Int(CRUMB_TILE_ROWS) * max(even, byRoles)
         }.max() ?? 0
     }
 

@@ -6,7 +6,7 @@ enum TokenFamily: String {
     case packed = "packed_product"
     /// For 5 to 64.
     case matmul = "packed_matmul"
-    /// The same by warps with roles; sm_90a only.
+    /// For 9 to 64, by warps with roles; sm_90a only.
     case matmulRoles = "packed_matmul_roles"
 
     /// Tokens that a kernel is compiled for, ascending.
@@ -45,7 +45,7 @@ package struct TokenKernels: Sendable {
         self.kernels = kernels
     }
 
-    /// The narrowest kernel for so many tokens.
+    /// The narrowest kernel for so many tokens, or the widest.
     func kernel(tokens: Int) -> Kernel {
         guard let kernel = kernels[family.width(for: tokens)] else {
             preconditionFailure("no packed product for \(tokens) tokens")

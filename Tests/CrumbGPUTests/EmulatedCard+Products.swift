@@ -38,7 +38,10 @@ extension EmulatedCard {
         let roles = [16, 32].map { width in
             Emulation(
                 name: "packed_matmul_roles_m\(width)", argumentBytes: MemoryLayout<crumb_matmul_args>.stride
-            ) { packedMatmul($0.load(), width: width, $0) }
+            ) { launch in
+                let arguments: crumb_matmul_args = launch.load()
+                packedMatmul(arguments, width: width * Int(arguments.halves), launch)
+            }
         }
         return [dequantize] + tables + packed + matmul + roles
     }

@@ -268,7 +268,7 @@ template <int width> struct wide_case {
             if (c.whole == CRUMB_MATMUL_ROLES) {
                 if constexpr (width > 8) {
                     emulated_launch(
-                        c.blocks, CRUMB_ROLES_THREADS, bytes, [&] { packed_matmul_roles<width / 8>(args); });
+                        c.blocks, CRUMB_ROLES_THREADS, bytes, [&] { packed_matmul_roles<(width > 32 ? 32 : width) / 8>(args); });
                 }
             } else {
                 emulated_launch(c.blocks, 32 * c.tiles * c.slices, bytes, [&] { packed_matmul<width / 8>(args); });

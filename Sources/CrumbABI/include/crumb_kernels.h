@@ -284,8 +284,8 @@ typedef struct {
     uint32_t record_entries;
     uint32_t first_unit;
     // With one token: items whose digits a block makes for this part, and the first of its items among those of all
-    // parts; jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; 2^31
-    // / items and 2^31 / jobs, rounded up.
+    // parts; jobs of a record, its items and runs of its outliers, and the first of them among those of all parts; see
+    // crumb_inverse().
     uint32_t own_items;
     uint32_t first_item;
     uint32_t record_jobs;
@@ -363,6 +363,8 @@ typedef struct {
     uint32_t steps;       // with those for outliers
     uint32_t groups;
     uint32_t first_step, first_group; // among those of all parts
+    uint32_t span; // steps from one group to the next: more than it has where each block has a part of one group
+    uint32_t chunks_inverse, span_inverse; // see crumb_inverse()
 } crumb_matmul_cut;
 
 // What packed_matmul_mM takes. crumb_matmul_plan() fills in the cuts and of the product block_units and long_blocks:
@@ -373,8 +375,11 @@ typedef struct {
     uint32_t cut_count;
     uint32_t tokens; // M
     float epsilon;
-    uint32_t tiles, slices; // of a block: row tiles of a group, slices
-    uint32_t whole;         // CRUMB_MATMUL_*
+    uint32_t tiles, slices;               // of a block: row tiles of a group, slices
+    uint32_t whole;                       // CRUMB_MATMUL_*
+    uint32_t halves;                      // with roles: 2 with 33 to 64 tokens, else 1
+    uint32_t units_inverse, long_inverse; // of block_units, and of one more
+    uint32_t all_steps;
     // Of groups that several blocks share: fp32 [blocks][2][octets of the kernel][rows of a group][8], any contents;
     // blocks that are done, [groups of all parts], zero before the first launch, zero after each.
     CRUMB_DEVICE(float) partials;
@@ -395,6 +400,9 @@ typedef struct {
     uint32_t next_width;
     uint32_t tokens; // M
 } crumb_stream_input_args;
+
+// 2^31 / divisor, rounded up: kernels multiply by it to divide numbers below 2^31 / divisor. 0 of 0.
+static inline uint32_t crumb_inverse(uint32_t divisor) { return divisor ? 0x7FFFFFFFu / divisor + 1 : 0; }
 
 // Floats of attention_decode's workspace for M tokens: for each split 8 heads x (D numbers, a maximum and a sum).
 static inline uint64_t crumb_decode_partials(uint32_t tokens, uint32_t kv_blocks, uint32_t splits, uint32_t head_dim) {
@@ -448,8 +456,8 @@ static inline uint64_t crumb_packed_plan(
         inputs += part->own_items;
         part->first_job = table;
         table += part->record_jobs;
-        part->items_inverse = 0x7FFFFFFFu / part->record_items + 1;
-        part->jobs_inverse = 0x7FFFFFFFu / part->record_jobs + 1;
+        part->items_inverse = crumb_inverse(part->record_items);
+        part->jobs_inverse = crumb_inverse(part->record_jobs);
         if (part->record_jobs > jobs) jobs = part->record_jobs;
         if (paired)
             all_jobs += part->record_jobs * s->segments;
@@ -538,7 +546,7 @@ static CRUMB_CALLABLE inline uint32_t crumb_matmul_head_bytes(uint32_t tokens, u
 // With roles: places of units; bytes of one, activations and codes and scales; from one row's outliers' sums to the
 // next one's, numbers; bytes of everything before the units: arguments, barriers, the norm's factors, outliers.
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stages(uint32_t tokens) {
-    return tokens >= 64 ? 7 : 10;
+    return tokens > 16 ? 9 : 10;
 }
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uint32_t tokens) {
     const uint32_t tiles = CRUMB_ROLES_TILES, codes = 2 * CRUMB_TILE_BYTES;
@@ -547,13 +555,13 @@ static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stage_bytes(uin
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_stride(uint32_t tokens) { return tokens + 8; }
 // Of an outlier's activations, for one warp: eight rows' pieces of 16 bytes lie in different banks.
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_gathered_bytes(uint32_t tokens) {
-    return (tokens > 32 ? 32 : tokens) * 2 + 16;
+    return tokens * 2 + 16;
 }
 static CRUMB_CALLABLE CRUMB_CONSTANT inline uint32_t crumb_roles_head_bytes(uint32_t tokens) {
     const uint32_t rows = (uint32_t)CRUMB_ROLES_TILES * CRUMB_TILE_ROWS;
-    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * crumb_roles_stages(tokens) + 48 + 4 * tokens + 512
+    return ((uint32_t)sizeof(crumb_matmul_args) + 16 * crumb_roles_stages(tokens) + 72 + 8 * tokens + 512
             + 4 * (8 * CRUMB_ROLES_LISTED + CRUMB_ROLES_GATHERED * crumb_roles_gathered_bytes(tokens))
-            + rows * crumb_roles_stride(tokens) * 4 + 1023)
+            + 2 * rows * crumb_roles_stride(tokens) * 4 + 1023)
         / 1024 * 1024;
 }
 
@@ -566,7 +574,10 @@ static inline uint64_t crumb_matmul_plan(
     const uint32_t tiles = args->tiles, slices = args->slices, roles = args->whole == CRUMB_MATMUL_ROLES;
     const uint32_t paired = product->kind == CRUMB_PACKED_SILU;
     const uint32_t chunk = roles ? CRUMB_ROLES_CHANNELS : CRUMB_MATMUL_CHANNELS;
-    uint32_t steps = 0;
+    // With roles a kernel has 32 tokens at most: groups of each half of more.
+    const uint32_t halves = roles && tokens > 32 ? 2 : 1;
+    uint32_t steps = 0, groups = 0, most_steps = 0;
+    args->halves = halves;
     args->cut_count = paired ? 1 : product->part_count;
     for (uint32_t p = 0; p < product->part_count; p++) {
         const crumb_packed_shape *s = &product->parts[p].shape, *first = &product->parts[0].shape;
@@ -590,18 +601,34 @@ static inline uint64_t crumb_matmul_plan(
         const uint32_t outlier_steps = roles ? 0 : (all + most - 1) / most;
         cut->chunk_fours = outlier_steps ? (all + slices * outlier_steps - 1) / (slices * outlier_steps) : 0;
         cut->steps = cut->code_steps + outlier_steps;
-        cut->groups = (s->row_tiles + own - 1) / own;
-        cut->first_step = steps;
+        cut->groups = (s->row_tiles + own - 1) / own * halves;
         cut->first_group = p == 0 ? 0 : args->cuts[p - 1].first_group + args->cuts[p - 1].groups;
+        cut->chunks_inverse = crumb_inverse(cut->chunks);
+        groups += cut->groups;
+        if (cut->steps > most_steps) most_steps = cut->steps;
         steps += cut->steps * cut->groups;
     }
     const crumb_matmul_cut *last = args->cuts + args->cut_count - 1;
     const uint32_t units = args->whole == CRUMB_MATMUL_WHOLE ? last->first_group + last->groups : steps;
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
+    // A block with parts of two groups takes about eight units longer (4096 x 4096, 16 tokens, one H200: 5,000 cycles of 20,000):
+    // so whole numbers of blocks share each group, where that leaves few of them without work.
+    const uint32_t sharers = blocks / (groups ? groups : 1), part = sharers ? (most_steps + sharers - 1) / sharers : 0;
+    const uint32_t apart = roles && sharers && (uint64_t)part * blocks <= units + 8ull * blocks;
+    if (apart) product->block_units = part, product->long_blocks = 0;
+    args->all_steps = 0;
+    for (uint32_t p = 0; p < args->cut_count; p++) {
+        crumb_matmul_cut *cut = args->cuts + p;
+        cut->span = apart ? part * sharers : cut->steps, cut->span_inverse = crumb_inverse(cut->span);
+        cut->first_step = args->all_steps;
+        args->all_steps += cut->span * cut->groups;
+    }
+    args->units_inverse = crumb_inverse(product->block_units);
+    args->long_inverse = crumb_inverse(product->block_units + 1);
     if (roles) {
-        const uint64_t all =
-            crumb_roles_head_bytes(tokens) + (uint64_t)crumb_roles_stages(tokens) * crumb_roles_stage_bytes(tokens);
+        const uint64_t all = crumb_roles_head_bytes(tokens / halves)
+            + (uint64_t)crumb_roles_stages(tokens / halves) * crumb_roles_stage_bytes(tokens / halves);
         return tiles == CRUMB_ROLES_TILES && slices == 1 && all <= shared_limit ? all : 0;
     }
     const uint64_t head = crumb_matmul_head_bytes(tokens, tiles, slices);
@@ -627,8 +654,8 @@ CRUMB_STATIC_ASSERT(sizeof(crumb_dequantize_args) == 72, "crumb_dequantize_args"
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_part) == 120, "crumb_packed_part");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_product) == 464, "crumb_packed_product");
 CRUMB_STATIC_ASSERT(sizeof(crumb_packed_args) == 512, "crumb_packed_args");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 48, "crumb_matmul_cut");
-CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 648, "crumb_matmul_args");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_cut) == 60, "crumb_matmul_cut");
+CRUMB_STATIC_ASSERT(sizeof(crumb_matmul_args) == 704, "crumb_matmul_args");
 CRUMB_STATIC_ASSERT(sizeof(crumb_stream_input_args) == 56, "crumb_stream_input_args");
 
 #endif
