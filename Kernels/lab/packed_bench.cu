@@ -221,6 +221,8 @@ static int check(const char *only) {
         }
         failures += check_one(v, make_shape(4096, 1, 4096, 1408, 4), v.tokens, 1);
         failures += check_one(v, make_shape(4096, 8, 1376, 480, 4), v.tokens, 1);
+        // Blocks with parts of three groups and more.
+        if (v.roles) failures += check_one(v, make_shape(36001, 1, 128, 64, 4), v.tokens, 1);
     }
     std::printf("%d failures\n", failures);
     return failures;
