@@ -15,7 +15,7 @@ package struct MatmulLaunch {
     /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
     /// groups of one block each and 27,000 in groups that blocks share; 33,000 and 40,000 for 4096 x 11008; 46,000 and
     /// 38,000 for 12288 x 4096, whose groups are more than blocks; with 8 tokens 31,000 and 35,000. By warps with roles, 16
-    /// tokens: 27,000, 32,000, 31,000 and for 22016 x 4096, which takes 52,000 in shared groups, 43,000.
+    /// tokens: 14,600, 23,100, 28,200 and for 22016 x 4096, which takes 52,000 in shared groups, 38,500.
     private let cost: Double
 
     /// How the rows of a product and their channels are dealt out to blocks.
@@ -92,7 +92,7 @@ package struct MatmulLaunch {
                 switch cut.form {
                 case .whole: Double(cuts.map(\.steps).max() ?? 0) * (each == 1 ? 1800 : 2600) + 7500
                 case .shared: Double(steps) / Double(blocks) * 3300 + 13000
-                case .roles: Double(steps) / Double(blocks) * 650 + 17500
+                case .roles: Double(steps) / Double(blocks) * 500 + 11500
                 }
             return
         }

@@ -30,8 +30,9 @@ extension EmulatedCardTests {
         }
 
         @Test(arguments: [
-            (Product.attentionOutput, 16, UInt32(1), Int(CRUMB_MATMUL_WHOLE)), (.down, 8, 1, Int(CRUMB_MATMUL_WHOLE)),
-            (.queryKeyValue, 16, 8, Int(CRUMB_MATMUL_ROLES)), (.gateUp, 16, 8, Int(CRUMB_MATMUL_ROLES)),
+            (Product.attentionOutput, 8, UInt32(1), Int(CRUMB_MATMUL_WHOLE)), (.down, 8, 1, Int(CRUMB_MATMUL_WHOLE)),
+            (.attentionOutput, 16, 8, Int(CRUMB_MATMUL_ROLES)), (.queryKeyValue, 16, 8, Int(CRUMB_MATMUL_ROLES)),
+            (.gateUp, 16, 8, Int(CRUMB_MATMUL_ROLES)),
             (.gateUp, 8, 4, Int(CRUMB_MATMUL_SHARED)), (.attentionOutput, 64, 8, Int(CRUMB_MATMUL_ROLES)),
         ])
         func `groups are whole where one round of blocks takes them all`(

@@ -612,8 +612,8 @@ static inline uint64_t crumb_matmul_plan(
     const uint32_t units = args->whole == CRUMB_MATMUL_WHOLE ? last->first_group + last->groups : steps;
     product->block_units = units / blocks;
     product->long_blocks = units % blocks;
-    // A block with parts of two groups takes about eight units longer (4096 x 4096, 16 tokens, one H200: 5,000 cycles of 20,000):
-    // so whole numbers of blocks share each group, where that leaves few of them without work.
+    // A block with parts of two groups takes about eight units longer (4096 x 4096, 16 tokens, one H200: 5,000 cycles
+    // of 20,000): so whole numbers of blocks share each group, where that leaves few of them without work.
     const uint32_t sharers = blocks / (groups ? groups : 1), part = sharers ? (most_steps + sharers - 1) / sharers : 0;
     const uint32_t apart = roles && sharers && (uint64_t)part * blocks <= units + 8ull * blocks;
     if (apart) product->block_units = part, product->long_blocks = 0;

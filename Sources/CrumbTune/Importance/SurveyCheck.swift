@@ -13,8 +13,9 @@ package struct SurveyCheck {
         package var isGood: Bool { foretold > measured / SurveyCheck.bound && foretold < measured * SurveyCheck.bound }
     }
 
-    /// The survey's labels are random, and it takes errors of a token's outputs for independent.
-    package static let bound = 1.5
+    /// The survey takes the errors of different tokens for independent. Those of a moved matrix are not where tokens have
+    /// much in common, and attention adds up v's: there 2.8 times as much was measured on an H200.
+    package static let bound = 4.0
 
     package let results: [Result]
 
