@@ -20,7 +20,7 @@ enum TinyModel {
 
     private static let made = Result {
         let folder = Scratch.path("tiny")
-        let script = Scratch.repository + "/Scripts/make-tiny-model"
+        let script = Scratch.repository + "/Scripts/make-random-model"
         let result = try Program.start(["/usr/bin/env", "python3", script, folder]).wait()
         try #require(result.code == 0, "\(result.errors)")
         return folder
