@@ -1,4 +1,4 @@
-// y = W x for packed matrices and 9 to 32 tokens on sm_90a: as packed_matmul.cu, by blocks whose warps have roles.
+// y = W x for packed matrices and up to 32 tokens on sm_90a: as packed_matmul.cu, by blocks whose warps have roles.
 //
 // Grid: a block a multiprocessor, no more, as blocks wait for each other; CRUMB_ROLES_THREADS threads: eight warps multiply,
 // each a row tile, four copy, four add outliers. Codes and activations of 64 channels at a time go through a ring, and

@@ -22,8 +22,8 @@ extension GPUDecoder {
     /// nil where there is no way without cuBLAS.
     func route(_ linear: DeviceLinear, rows: Int) -> Route? {
         guard linear.order == nil else {
-            if usesMatmul, rows > packedWidth, rows <= Self.stepRows {
-                return .wide(TokenFamily.matmul.width(for: rows))
+            if usesMatmul, rows > MatmulLaunch.productTokens(packedWidth, on: device.info), rows <= Self.stepRows {
+                return .wide(MatmulLaunch.width(for: rows, on: device.info))
             }
             if packedWidth > 0, rows <= Self.packedTokens || blas == nil { return .packed }
             return blas == nil ? nil : .dequantized

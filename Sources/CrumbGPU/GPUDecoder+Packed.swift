@@ -101,7 +101,7 @@ extension GPUDecoder {
         var arguments = launch.arguments
         arguments.partials = pass.workspace.matmulPartials
         arguments.arrivals = pass.workspace.matmulArrivals
-        try matmul.kernel(tokens: rows).launch(
+        try matmul.kernel(tokens: launch.width).launch(
             grid: LaunchExtent(launch.blocks), block: LaunchExtent(launch.threads), sharedBytes: launch.sharedBytes,
             stream: stream, arguments: arguments, programmatic: true)
         return Int(product.parts.0.shape.row_tiles)

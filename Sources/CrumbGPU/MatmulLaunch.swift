@@ -10,6 +10,8 @@ package struct MatmulLaunch {
     package let sharedBytes: Int
     /// Without `partials` and `arrivals`.
     package let arguments: crumb_matmul_args
+    /// The tokens that the kernel is made for, as `width(for:on:)` has it.
+    let width: Int
     /// Whether it is packed_matmul_roles_mM.
     package var usesRoles: Bool { arguments.whole == UInt32(CRUMB_MATMUL_ROLES) }
     /// Cycles, roughly: a step, and what begins and ends a block. With 16 tokens one H200 takes 20,000 for 4096 x 4096 in
@@ -43,10 +45,24 @@ package struct MatmulLaunch {
     private static let whole: [Cut] = [(1, 8), (2, 4)].map { Cut(tiles: $0.0, slices: $0.1, form: .whole) }
     private static let roles = Cut(tiles: UInt32(CRUMB_ROLES_TILES), slices: 1, form: .roles)
 
+    /// Whether there are kernels whose warps have roles.
+    private static func hasRoles(_ card: DeviceInfo) -> Bool { card.capability.major == 9 }
+
+    /// The tokens that the kernels for `tokens` are made for, and so how many places their inputs have: with roles 16 at
+    /// least. 16 tokens by roles take 59.6 us for Llama-2-7B's four products on one H200, 8 by packed_matmul_m8 79.6.
+    static func width(for tokens: Int, on card: DeviceInfo) -> Int {
+        TokenFamily.matmul.width(for: hasRoles(card) ? max(tokens, TokenFamily.matmulRoles.widths[0]) : tokens)
+    }
+
+    /// The most tokens that packed_product makes faster: 4 take 77.0 us on one H200, 2 take 54.7.
+    static func productTokens(_ packedWidth: Int, on card: DeviceInfo) -> Int {
+        hasRoles(card) ? min(packedWidth, 2) : packedWidth
+    }
+
     /// - Parameter tokens: At most 64.
     /// - Returns: nil where gate and up differ in shape, or a block of this card has too little shared memory.
     package init?(_ product: crumb_packed_product, tokens: Int, epsilon: Float, on card: DeviceInfo) {
-        let width = TokenFamily.matmul.width(for: tokens)
+        let width = Self.width(for: tokens, on: card)
         let isPaired = product.kind == PackedKind.silu.rawValue
         // With more tokens a row tile's activations are many times its codes.
         let whole = Self.whole.filter { width <= 16 && !(isPaired && $0.tiles == 1) }
@@ -57,8 +73,7 @@ package struct MatmulLaunch {
             return nil
         }
         // With more tokens than the widest of these kernels has, each half of them has groups of its own.
-        let hasRoles = card.capability.major == 9 && width >= TokenFamily.matmulRoles.widths[0]
-        let roles = hasRoles ? Self(product, tokens, width, epsilon, Self.roles, card) : nil
+        let roles = Self.hasRoles(card) ? Self(product, tokens, width, epsilon, Self.roles, card) : nil
         self = (whole + [even] + (roles.map { [$0] } ?? [])).min { $0.cost < $1.cost } ?? even
     }
 
@@ -66,6 +81,7 @@ package struct MatmulLaunch {
         _ product: crumb_packed_product, _ tokens: Int, _ width: Int, _ epsilon: Float, _ cut: Cut, _ card: DeviceInfo
     ) {
         var arguments = crumb_matmul_args()
+        self.width = width
         arguments.product = product
         arguments.tokens = UInt32(tokens)
         arguments.epsilon = epsilon

@@ -2,7 +2,7 @@ import CrumbCUDA
 
 /// A product that is compiled for several numbers of tokens.
 enum TokenFamily: String {
-    /// For 1 to 4 tokens.
+    /// For 1 to 4 tokens, 1 and 2 where there are roles.
     case packed = "packed_product"
     /// For 5 to 64.
     case matmul = "packed_matmul"

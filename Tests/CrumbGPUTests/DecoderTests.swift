@@ -13,25 +13,32 @@ extension EmulatedCardTests {
         /// One token, a few, more than one packed launch takes, more than the small workspace has, and steps again.
         private let passes = SelfTest.passes
 
-        private func check(_ model: SmallModel, hasBLAS: Bool = true, withoutPacked: Bool = false) throws -> GPUDecoder
-        {
-            let pair = try model.pair(hasBLAS: hasBLAS) { withoutPacked && $0.hasPrefix("packed_product") }
+        private func check(
+            _ model: SmallModel, hasBLAS: Bool = true, withoutPacked: Bool = false, generation: Int32 = 9
+        ) throws -> GPUDecoder {
+            let pair = try model.pair(hasBLAS: hasBLAS, generation: generation) {
+                withoutPacked && $0.hasPrefix("packed_product")
+            }
             let difference = try pair.difference(passes)
             print("largest difference \(difference) of \(bound), \(pair.gpu.pathName)")
             #expect(difference < bound)
             return pair.gpu
         }
 
-        @Test(arguments: [1, 2]) func `packed codes give the CPU's logits`(_ segments: Int) throws {
-            let gpu = try check(SmallModel(segments: segments))
-            #expect(gpu.name == "cuda:0 (Emulated), sm_90a")
+        @Test(arguments: [1, 2], [Int32(8), 9]) func `packed codes give the CPU's logits`(
+            _ segments: Int, generation: Int32
+        ) throws {
+            let gpu = try check(SmallModel(segments: segments), generation: generation)
+            #expect(gpu.name == "cuda:0 (Emulated), sm_\(generation)0\(generation == 9 ? "a" : "")")
             #expect(gpu.pathName == "packed codes, cuBLAS 130100 from 65 tokens on")
             let launches = EmulatedCard.state.launches
-            let names = [
-                "packed_product_m1", "packed_product_m4", "packed_matmul_m8", "packed_matmul_roles_m16",
-                "packed_matmul_roles_m32", "dequantize_packed_f16",
-            ]
-            for name in names { #expect(launches[name] ?? 0 > 0, "\(name) was not launched") }
+            let few =
+                generation == 9
+                ? ["packed_product_m2", "packed_matmul_roles_m16", "packed_matmul_roles_m32"]
+                : ["packed_product_m4"] + [8, 16, 32, 64].map { "packed_matmul_m\($0)" }
+            for name in ["packed_product_m1", "dequantize_packed_f16"] + few {
+                #expect(launches[name] ?? 0 > 0, "\(name) was not launched")
+            }
         }
 
         @Test func `packed codes with biases and an untied fp16 head give the CPU's logits`() throws {

@@ -66,7 +66,9 @@ enum EmulatedCard {
     /// Its kernels, without those whose names `leavingOut` accepts.
     static func library(on device: Device, leavingOut: (String) -> Bool = { _ in false }) throws -> KernelLibrary {
         let names = emulations.map(\.name).filter { !leavingOut($0) }
-        let index = "crumb-kernels 1\nimage all sm_90a 0 64 \(names.joined(separator: ","))\nend\n"
+        let (major, minor) = state.capability
+        let index =
+            "crumb-kernels 1\nimage all sm_\(major)\(minor)\(major == 9 ? "a" : "") 0 64 \(names.joined(separator: ","))\nend\n"
         let head = Array(index.utf8) + [UInt8](repeating: UInt8(ascii: "\n"), count: (64 - index.utf8.count % 64) % 64)
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: head.count + 64, alignment: 64)
         bytes.initializeMemory(as: UInt8.self, repeating: 0)

@@ -30,15 +30,19 @@ extension EmulatedCardTests {
         }
 
         @Test(arguments: [
-            (Product.attentionOutput, 8, UInt32(1), Int(CRUMB_MATMUL_WHOLE)), (.down, 8, 1, Int(CRUMB_MATMUL_WHOLE)),
-            (.attentionOutput, 16, 8, Int(CRUMB_MATMUL_ROLES)), (.queryKeyValue, 16, 8, Int(CRUMB_MATMUL_ROLES)),
+            (Product.attentionOutput, 16, UInt32(1), Int(CRUMB_MATMUL_WHOLE)), (.down, 8, 1, Int(CRUMB_MATMUL_WHOLE)),
+            (.attentionOutput, 3, 8, Int(CRUMB_MATMUL_ROLES)), (.queryKeyValue, 16, 8, Int(CRUMB_MATMUL_ROLES)),
             (.gateUp, 16, 8, Int(CRUMB_MATMUL_ROLES)),
             (.gateUp, 8, 4, Int(CRUMB_MATMUL_SHARED)), (.attentionOutput, 64, 8, Int(CRUMB_MATMUL_ROLES)),
         ])
         func `groups are whole where one round of blocks takes them all`(
             _ test: Product, tokens: Int, tiles: UInt32, form: Int
         ) throws {
-            let card = try EmulatedCard.device { $0.multiprocessors = 132 }.info
+            // Cards without the kernels whose warps have roles, and with them.
+            let card = try EmulatedCard.device {
+                $0.multiprocessors = 132
+                $0.capability = (form == Int(CRUMB_MATMUL_ROLES) ? 9 : 8, 0)
+            }.info
             var product = crumb_packed_product()
             product.kind = UInt32(test.kind)
             product.part_count = UInt32(test.parts)

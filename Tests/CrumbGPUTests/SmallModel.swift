@@ -5,9 +5,13 @@ import CrumbThreads
 
 extension SmallModel {
     /// The model on an emulated card and on the CPU.
-    func pair(hasBLAS: Bool = true, leavingOut: (String) -> Bool = { _ in false }) throws -> ModelPair {
-        try ModelPair(
-            self, library: EmulatedCard.library(on: EmulatedCard.device(), leavingOut: leavingOut),
+    /// - Parameter generation: The card's major compute capability; 9 has kernels of its own.
+    func pair(
+        hasBLAS: Bool = true, generation: Int32 = 9, leavingOut: (String) -> Bool = { _ in false }
+    ) throws -> ModelPair {
+        let card = try EmulatedCard.device { $0.capability = (generation, 0) }
+        return try ModelPair(
+            self, library: EmulatedCard.library(on: card, leavingOut: leavingOut),
             blas: hasBLAS ? EmulatedBLAS.table() : nil, pool: ThreadPool(threadCount: 2))
     }
 }

@@ -415,7 +415,7 @@ template <int width> static int check_all_wide() {
     const input_case roles[] = {
         {make_shape(300, 1, 1024, 384, 4), 0, 3, width, 8, 1, 2}, {make_shape(101, 2, 736, 224, 3), 9, 5, few, 8, 1, 2},
         {make_shape(70, 8, 288, 96, 5), 0, 7, width, 8, 1, 2},    {make_shape(600, 1, 576, 192, 4), 13, 2, few, 8, 1, 2},
-        {make_shape(33, 1, 128, 0, 0), 0, 9, width, 8, 1, 2},
+        {make_shape(33, 1, 128, 0, 0), 0, 9, width, 8, 1, 2},     {make_shape(101, 2, 736, 224, 3), 9, 5, 3, 8, 1, 2},
     };
     for (const input_case &c : roles) {
         if (width == 8) continue;
