@@ -49,12 +49,14 @@ package struct MatmulLaunch {
     private static func hasRoles(_ card: DeviceInfo) -> Bool { card.capability.major == 9 }
 
     /// The tokens that the kernels for `tokens` are made for, and so how many places their inputs have: with roles 16 at
-    /// least. 16 tokens by roles take 59.6 us for Llama-2-7B's four products on one H200, 8 by packed_matmul_m8 79.6.
+    /// least. 16 tokens by roles take 59.6 us for Llama-2-7B's four products on one H200, 8 by packed_matmul_m8 81.4
+    /// (packed_bench, groups that blocks share).
     static func width(for tokens: Int, on card: DeviceInfo) -> Int {
         TokenFamily.matmul.width(for: hasRoles(card) ? max(tokens, TokenFamily.matmulRoles.widths[0]) : tokens)
     }
 
-    /// The most tokens that packed_product makes faster: 4 take 77.0 us on one H200, 2 take 54.7.
+    /// The most tokens that packed_product makes faster: on one H200 4 take 77.0 us and 2 take 54.7 (`bench --kernels`, whose
+    /// numbers are up to a fifth above packed_bench's).
     static func productTokens(_ packedWidth: Int, on card: DeviceInfo) -> Int {
         hasRoles(card) ? min(packedWidth, 2) : packedWidth
     }

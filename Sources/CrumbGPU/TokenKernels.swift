@@ -4,9 +4,9 @@ import CrumbCUDA
 enum TokenFamily: String {
     /// For 1 to 4 tokens, 1 and 2 where there are roles.
     case packed = "packed_product"
-    /// For 5 to 64.
+    /// For 5 to 64, where there are no roles.
     case matmul = "packed_matmul"
-    /// For 9 to 64, by warps with roles; sm_90a only.
+    /// The same by warps with roles, from 3 tokens on; sm_90a only.
     case matmulRoles = "packed_matmul_roles"
 
     /// Tokens that a kernel is compiled for, ascending.
