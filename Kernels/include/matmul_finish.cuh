@@ -2,6 +2,7 @@
 #pragma once
 
 #include "matmul_codes.cuh"
+#include "matmul_squares.cuh"
 
 // The norm's factor of each token, behind the next __syncthreads. Threads have a token each, and as many rows of squares at
 // once as they go into; their sums meet where those of slices will stand.
@@ -10,23 +11,8 @@ CRUMB_INLINE void matmul_norm(const crumb_matmul_args &args, const matmul_memory
     constexpr uint32_t width = 8 * octets;
     const crumb_packed_product &product = args.product;
     const uint32_t token = threadIdx.x % width, row = threadIdx.x / width, rows = blockDim.x / width;
-    const uint32_t count = product.squares ? product.square_count : 0;
-    float sum = 0;
-    if (token < args.tokens) {
-        // Two rounds for an H200's 132 blocks and 64 tokens, one for fewer tokens.
-        constexpr int together = 17;
-#pragma unroll 1
-        for (uint32_t first = row; first < count; first += together * rows) {
-            float squares[together];
-#pragma unroll
-            for (int k = 0; k < together; k++) {
-                const uint32_t i = first + k * rows;
-                squares[k] = i < count ? __ldcg(product.squares + i * args.tokens + token) : 0;
-            }
-#pragma unroll
-            for (int k = 0; k < together; k++) sum += squares[k];
-        }
-    }
+    // Two rounds for an H200's 132 blocks and 64 tokens, one for fewer tokens.
+    float sum = matmul_squares<17>(args, token, row, rows);
     memory.sums[threadIdx.x] = sum;
     __syncthreads();
     if (row > 0) return;

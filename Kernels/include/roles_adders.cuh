@@ -1,6 +1,7 @@
 // The warps of a block that add outliers.
 #pragma once
 
+#include "matmul_squares.cuh"
 #include "roles_finish.cuh"
 #include "roles_outliers.cuh"
 
@@ -9,25 +10,10 @@ template <int octets> CRUMB_INLINE void roles_norm(const crumb_matmul_args &args
     using Memory = roles_memory<octets>;
     constexpr uint32_t threads = 32 * roles_adding;
     const uint32_t width = Memory::tokens << (args.halves - 1), rows = threads / Memory::tokens >> (args.halves - 1);
-    constexpr int together = 16;
     const crumb_packed_product &product = args.product;
     const uint32_t thread = 32 * warp + threadIdx.x % 32, token = thread & (width - 1);
     const uint32_t row = thread / Memory::tokens >> (args.halves - 1);
-    const uint32_t count = product.squares ? product.square_count : 0;
-    float sum = 0;
-    if (token < args.tokens) {
-#pragma unroll 1
-        for (uint32_t first = row; first < count; first += together * rows) {
-            float squares[together];
-#pragma unroll
-            for (int k = 0; k < together; k++) {
-                const uint32_t i = first + k * rows;
-                squares[k] = i < count ? __ldcg(product.squares + i * args.tokens + token) : 0;
-            }
-#pragma unroll
-            for (int k = 0; k < together; k++) sum += squares[k];
-        }
-    }
+    float sum = matmul_squares<16>(args, token, row, rows);
     Memory::scratch()[thread] = sum;
     barrier_of_warps(1, roles_adding);
     if (row == 0) {
