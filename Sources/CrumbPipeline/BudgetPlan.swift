@@ -56,16 +56,18 @@ package struct BudgetPlan: Sendable {
         // Always widen the matrix that saves most for its bytes, or is furthest behind its due share; the middle layers
         // come last.
         let widened = Self.widenedTogether.map { group in grid.indices.filter { group.contains(grid[$0].projection) } }
-        var open = layers.indices.flatMap { layer in widened.map { (layer: layer, matrices: $0) } }
+        func urgency(_ layer: Int, _ matrices: [Int]) -> Double { Self.urgency(matrices.map { layers[layer][$0] }) }
+        var open = layers.indices.flatMap { layer in
+            widened.map { (layer: layer, matrices: $0, urgency: urgency(layer, $0)) }
+        }
         let middle = Double(configuration.numHiddenLayers - 1) / 2
         while !open.isEmpty {
-            let urgencies = open.map { place in Self.urgency(place.matrices.map { layers[place.layer][$0] }) }
             let next = open.indices.max { left, right in
-                if urgencies[left] != urgencies[right] { return urgencies[left] < urgencies[right] }
+                if open[left].urgency != open[right].urgency { return open[left].urgency < open[right].urgency }
                 return abs(Double(open[left].layer) - middle) < abs(Double(open[right].layer) - middle)
             }
             guard let next else { break }
-            let (layer, matrices) = open[next]
+            let (layer, matrices, _) = open[next]
             let costs = matrices.compactMap { layers[layer][$0].costOfStep }
             let cost = costs.reduce(0, +)
             guard costs.count == matrices.count, spent + cost <= budget else {
@@ -73,6 +75,7 @@ package struct BudgetPlan: Sendable {
                 continue
             }
             for index in matrices { layers[layer][index].step() }
+            open[next].urgency = urgency(layer, matrices)
             spent += cost
         }
         shapes = try layers.map(Self.layer)

@@ -2,7 +2,7 @@ import CrumbDigest
 import CrumbFormats
 import CrumbTune
 
-/// Text that a model wrote itself, kept for other runs with the same source: the smaller part of tuning depends on the bits.
+/// Text that a model wrote itself, kept for other runs with the same source: it does not depend on the bits.
 ///
 /// A line that says what it is made of, then the tokens, int32, little-endian, text after text.
 package struct OwnTextFile {
@@ -49,11 +49,6 @@ package struct OwnTextFile {
 
     /// - Throws: `FormatError` where it cannot be written.
     package func write(_ texts: [[Int32]]) throws {
-        var bytes = Array(title.utf8)
-        bytes.reserveCapacity(bytes.count + 4 * length * texts.count)
-        for token in texts.joined() {
-            for shift in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: token >> (8 * shift))) }
-        }
-        try AtomicFile.write(bytes, to: path)
+        try AtomicFile.write(Array(title.utf8) + SourceDigest.bytes(of: texts.flatMap { $0 }), to: path)
     }
 }

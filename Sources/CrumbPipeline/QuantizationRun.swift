@@ -62,9 +62,7 @@ package struct QuantizationRun {
         guard source.quantization == nil else {
             throw PipelineError("\(options.modelPath) is quantized already; start from the unquantized model")
         }
-        var plan = try BudgetPlan(
-            source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
-            outliersPerTile: options.outliersPerTile)
+        var plan = try self.plan(source.configuration)
         let given = try CalibrationText.given(options, source)
         let sizes = CalibrationText.Sizes(options, source.configuration, given: given?.count, onCard: card != nil)
         let memory = MemoryPlan(
@@ -84,9 +82,7 @@ package struct QuantizationRun {
 
         let survey = try card.flatMap { try ask(source, text: text, card: $0) }
         if options.guidance.spreadsBudget, let survey {
-            plan = try BudgetPlan(
-                source.configuration, bits: options.bits, fourBitShare: options.fourBitShare,
-                outliersPerTile: options.outliersPerTile, channelCosts: survey.channelCosts)
+            plan = try self.plan(source.configuration, channelCosts: survey.channelCosts)
         }
 
         let work = try WorkFolder(
@@ -121,9 +117,18 @@ package struct QuantizationRun {
         return summary
     }
 
-    /// What errors cost in the end, where a GPU can tell.
+    private func plan(
+        _ configuration: ModelConfiguration, channelCosts: [[Projection: [Float]]]? = nil
+    ) throws -> BudgetPlan {
+        try BudgetPlan(
+            configuration, bits: options.bits, fourBitShare: options.fourBitShare,
+            outliersPerTile: options.outliersPerTile, channelCosts: channelCosts)
+    }
+
+    /// What errors cost in the end, where a GPU can tell and something goes by it.
     private func ask(_ source: LoadedModel, text: CalibrationText, card: Card) throws -> LossSurvey? {
-        guard options.guidance != .none, let blas = card.blas else { return nil }
+        let spreads = options.guidance.spreadsBudget && options.fourBitShare == nil
+        guard spreads || options.guidance.weighsTokens, let blas = card.blas else { return nil }
         return try LossSurvey(
             source.forward.weights, source.configuration, sequences: text.sequences, library: card.library, blas: blas,
             pool: source.pool

@@ -15,9 +15,12 @@ enum SourceDigest {
         return FileDigest.sha256(Array(lines.joined(separator: "\n").utf8))
     }
 
-    /// The SHA-256 of token ids, four little-endian bytes each.
-    static func tokens(_ tokens: [Int32]) -> String {
-        FileDigest.sha256(tokens.flatMap { token in (0..<4).map { UInt8(truncatingIfNeeded: token >> (8 * $0)) } })
+    /// The SHA-256 of token ids.
+    static func tokens(_ tokens: [Int32]) -> String { FileDigest.sha256(bytes(of: tokens)) }
+
+    /// Token ids, four little-endian bytes each.
+    static func bytes(of tokens: [Int32]) -> [UInt8] {
+        tokens.flatMap { token in (0..<4).map { UInt8(truncatingIfNeeded: token >> (8 * $0)) } }
     }
 }
 

@@ -96,10 +96,7 @@ private final class Walk {
     func squares(_ texts: [[Int32]]) throws(CUDAError) -> [[Projection: [Float]]] {
         let (sizes, work) = (pass.sizes, pass.work)
         try ElementUpload.copy(texts.flatMap { $0 }, to: work.tokens, in: pass.stream)
-        try model.embed(pass, to: work.streams)
-        for (index, block) in model.blocks.enumerated() {
-            try pass.forward(block, from: work.stream(index, sizes), to: work.stream(index + 1, sizes))
-        }
+        try model.forward(pass)
         // The last token of a text has no next one.
         let labels = try pass.stream.upload(texts.flatMap { $0.dropFirst() + [-1] }, for: "next tokens")
         try pass.likelihood(

@@ -64,6 +64,15 @@ final class DenseModel {
         if head != embedding { try upload.send(weights.head, to: head, in: stream) }
     }
 
+    /// From the tokens in the workspace to each block's input and the last one's output, in its streams.
+    func forward(_ pass: TunePass) throws(CUDAError) {
+        let (work, sizes) = (pass.work, pass.sizes)
+        try embed(pass, to: work.streams)
+        for (index, block) in blocks.enumerated() {
+            try pass.forward(block, from: work.stream(index, sizes), to: work.stream(index + 1, sizes))
+        }
+    }
+
     /// Rows of the embedding to fp32 [M][hidden].
     func embed(_ pass: TunePass, to stream: UInt64) throws(CUDAError) {
         let threads = Int(CRUMB_EMBED_THREADS)

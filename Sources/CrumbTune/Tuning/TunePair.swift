@@ -18,10 +18,7 @@ struct TunePair {
         try teacher.embed(pass, to: work.streams)
         for block in teacher.blocks { try pass.forward(block, from: work.streams, to: work.streams) }
         try pass.norm(work.streams, weight: teacher.finalNorm, to: work.teacherNormed, scales: work.scales1)
-        try student.embed(pass, to: work.streams)
-        for (index, block) in student.blocks.enumerated() {
-            try pass.forward(block, from: input(index), to: input(index + 1))
-        }
+        try student.forward(pass)
     }
 
     /// The divergence of what `forward` has left, and its gradients; see `TunePass.backward`.
