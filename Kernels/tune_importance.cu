@@ -1,7 +1,7 @@
 // What each token and channel of a matrix's input counts for in the end: squares of the loss's gradient by the matrix's
-// output, and of the input.
+// output, token by token, and by its weights, column by column.
 //
-// tune_row_squares: a block a token. tune_channel_squares: a thread a channel, which goes through the tokens one after the
+// tune_row_squares: a block a token. tune_channel_squares: a thread a channel, which goes through the rows one after the
 // other: the sum does not depend on the card.
 // targets: sm_80 sm_90a compute_90
 #include "include/tune.cuh"

@@ -1,5 +1,6 @@
-// The divergence of the student's next-token distribution from the teacher's, and its gradient; and the gradient of a
-// text's own likelihood. A block a token.
+// The divergence of the student's next-token distribution from the teacher's, and its gradient; and the gradient of the
+// likelihood of labels that the model draws itself. A block a token; tune_likelihood keeps a number for each thread and the
+// label in shared memory.
 // targets: sm_80 sm_90a compute_90
 #include "include/tune.cuh"
 
@@ -32,13 +33,33 @@ template <typename Element> CRUMB_INLINE void tune_divergence(const crumb_tune_d
 }
 
 template <typename Element> CRUMB_INLINE void tune_likelihood(const crumb_tune_likelihood_args &a) {
-    const size_t row = static_cast<size_t>(blockIdx.x) * a.vocabulary;
-    const tune_distribution model(a.logits + row, a.vocabulary);
-    Element *gradient = static_cast<Element *>(a.gradient) + row;
-    const int32_t label = a.labels[blockIdx.x];
+    const float *logits = a.logits + static_cast<size_t>(blockIdx.x) * a.vocabulary;
+    const tune_distribution model(logits, a.vocabulary);
+    // Each thread sums a run of the vocabulary; the first one goes through the sums, and then through one run.
+    float *sums = tune_row();
+    const uint32_t share = (a.vocabulary + CRUMB_TUNE_THREADS - 1) / CRUMB_TUNE_THREADS;
+    float sum = 0;
+    for (uint32_t i = threadIdx.x * share; i < min((threadIdx.x + 1) * share, a.vocabulary); i++) {
+        sum += expf(model.log_probability(logits[i]));
+    }
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    uint32_t &label = *reinterpret_cast<uint32_t *>(sums + CRUMB_TUNE_THREADS);
+    if (threadIdx.x == 0) {
+        float left = a.draws[blockIdx.x];
+        uint32_t run = 0;
+        while (run + 1 < CRUMB_TUNE_THREADS && (run + 1) * share < a.vocabulary && left >= sums[run]) left -= sums[run++];
+        const uint32_t last = min((run + 1) * share, a.vocabulary) - 1;
+        for (label = run * share; label < last; label++) {
+            left -= expf(model.log_probability(logits[label]));
+            if (left < 0) break;
+        }
+    }
+    __syncthreads();
+    Element *gradient = static_cast<Element *>(a.gradient) + static_cast<size_t>(blockIdx.x) * a.vocabulary;
     for (uint32_t i = threadIdx.x; i < a.vocabulary; i += CRUMB_TUNE_THREADS) {
-        const float q = expf(model.log_probability(a.logits[row + i])), hit = static_cast<int32_t>(i) == label ? 1 : 0;
-        gradient[i] = element<Element>(label < 0 ? 0 : q - hit);
+        const float q = expf(model.log_probability(logits[i]));
+        gradient[i] = element<Element>(q - (i == label ? 1.0f : 0.0f));
     }
 }
 

@@ -198,19 +198,31 @@ static void check_divergence() {
 }
 
 static void check_likelihood() {
-    const uint32_t tokens = 5, vocabulary = 300;
-    const numbers logits = random_numbers(tokens * vocabulary, 2);
-    const std::vector<int32_t> labels = {3, 0, -1, 299, 17};
+    const uint32_t tokens = 6, vocabulary = 300;
+    const numbers logits = random_numbers(tokens * vocabulary, 2), draws = {0, 0.999999f, 0.25f, 0.5f, 0.03f, 0.9f};
     numbers gradient(logits.size());
     launch(
         tune_likelihood_f32, tokens,
-        crumb_tune_likelihood_args{logits.data(), labels.data(), gradient.data(), vocabulary, 0});
+        crumb_tune_likelihood_args{logits.data(), draws.data(), gradient.data(), vocabulary, 0}, CRUMB_TUNE_THREADS + 1);
+    std::vector<uint32_t> labels;
+    for (uint32_t t = 0; t < tokens; t++) {
+        double all = 0, sum = 0;
+        for (uint32_t i = 0; i < vocabulary; i++) all += std::exp(double(logits[t * vocabulary + i]));
+        uint32_t label = 0;
+        while (label + 1 < vocabulary && (sum += std::exp(double(logits[t * vocabulary + label])) / all) <= draws[t]) label++;
+        labels.push_back(label);
+        uint32_t found = 0;
+        for (uint32_t i = 0; i < vocabulary; i++) {
+            if (gradient[t * vocabulary + i] < gradient[t * vocabulary + found]) found = i;
+        }
+        report("a label that is drawn", label, found, 0);
+    }
     check("likelihood by the logits", logits, gradient, [&](const numbers &logits) {
         double loss = 0;
         for (uint32_t t = 0; t < tokens; t++) {
             double q = 0;
             for (uint32_t i = 0; i < vocabulary; i++) q += std::exp(double(logits[t * vocabulary + i]));
-            if (labels[t] >= 0) loss += std::log(q) - logits[t * vocabulary + labels[t]];
+            loss += std::log(q) - logits[t * vocabulary + labels[t]];
         }
         return loss;
     });

@@ -116,11 +116,12 @@ typedef struct {
     float weight;
 } crumb_tune_divergence_args;
 
-// The gradient of -log q(label) by the logits, for the next token as label; zero where there is none.
+// The gradient of -log q(label) by the logits, for labels drawn from q itself: the first token at which the sum of q from
+// the vocabulary's beginning on passes draws[m].
 typedef struct {
-    CRUMB_DEVICE(const float) logits;   // [M][vocabulary]
-    CRUMB_DEVICE(const int32_t) labels; // [M]; negative for none
-    CRUMB_DEVICE(void) gradient;        // Element [M][vocabulary]
+    CRUMB_DEVICE(const float) logits; // [M][vocabulary]
+    CRUMB_DEVICE(const float) draws;  // [M]: 0 ... 1
+    CRUMB_DEVICE(void) gradient;      // Element [M][vocabulary]
     uint32_t vocabulary;
     uint32_t reserved;
 } crumb_tune_likelihood_args;

@@ -6,15 +6,15 @@ package import CrumbThreads
 /// What errors of each matrix cost the model's loss in the end, as one backward pass of the source over the calibration text
 /// tells (GuidedQuant, arXiv 2505.07004).
 ///
-/// With g the gradient of a text's negative log-likelihood by a matrix's output y, an error of that output moves the
-/// distribution of the next tokens by about (g . dy)^2 / 2 nats; over rounding errors that have nothing to do with each
-/// other that is the sum over tokens of |g|^2 / N x |dy|^2 / 2. So |g|^2 is what a token counts for in the matrix's
-/// statistics, and |g|^2 x^2 summed over tokens what a channel does.
+/// Labels are drawn from the model's own predictions. With G the gradient of -log q(labels) of a text by a matrix's
+/// weights, errors E of the weights move the text's predictions by (sum of G E)^2 / 2 nats on average over labels (the Fisher
+/// information); over errors that have nothing to do with each other that is the sum of G^2 E^2 / 2. With g the gradient
+/// by one token's output, |g|^2 is what the token counts for in the matrix's statistics.
 package struct LossSurvey: Sendable {
     /// |g|^2 of every token, by layer and projection.
     package let tokens: [[Projection: [Float]]]
     /// For every input channel, by layer and projection, what errors as large as its weights would cost, in nats a token:
-    /// sum over tokens of |g|^2 x^2 times sum over outputs of w^2, over twice the tokens and outputs.
+    /// sum over texts and outputs of G^2 times sum over outputs of w^2, over twice the tokens and outputs.
     package let channelCosts: [[Projection: [Float]]]
 
     /// Tokens of a pass at most.
@@ -74,10 +74,13 @@ private final class Walk {
     let pass: TunePass
     let model: DenseModel
     /// fp32 [layers][projections][M]: |g|^2 in the last pass; and [layers][projections][K of the widest]: the sums of
-    /// |g|^2 x^2 over all.
+    /// G^2 over outputs and passes. Labels are independent, so that a pass's G^2 is the sum of its texts' on average.
     private let tokens, channels: DeviceBuffer<Float>
     private let widest: Int
     private let configuration: ModelConfiguration
+    /// fp32: as many ones as the tallest matrix has rows.
+    private let ones: DeviceBuffer<Float>
+    private var random = RandomStream(seed: 0)
 
     init(_ configuration: ModelConfiguration, pass: TunePass, model: DenseModel) throws(CUDAError) {
         let s = pass.sizes
@@ -90,6 +93,8 @@ private final class Walk {
         tokens = try DeviceBuffer(count: matrices * s.tokens, on: device, for: "what tokens count for")
         channels = try DeviceBuffer(count: matrices * widest, on: device, for: "what channels count for")
         try pass.stream.fill(channels.view)
+        let rows = Projection.allCases.map { configuration.shape(of: $0).rows }.max() ?? 0
+        ones = try pass.stream.upload(Array(repeating: Float(1), count: rows), for: "squares of weights")
     }
 
     /// |g|^2 of every token of some texts, by layer.
@@ -97,10 +102,10 @@ private final class Walk {
         let (sizes, work) = (pass.sizes, pass.work)
         try ElementUpload.copy(texts.flatMap { $0 }, to: work.tokens, in: pass.stream)
         try model.forward(pass)
-        // The last token of a text has no next one.
-        let labels = try pass.stream.upload(texts.flatMap { $0.dropFirst() + [-1] }, for: "next tokens")
+        let draws = (0..<sizes.tokens).map { _ in Float.random(in: 0..<1, using: &random) }
+        let drawn = try pass.stream.upload(draws, for: "drawing labels")
         try pass.likelihood(
-            stream: work.stream(sizes.layers, sizes), norm: model.finalNorm, head: model.head, labels: labels.address)
+            stream: work.stream(sizes.layers, sizes), norm: model.finalNorm, head: model.head, draws: drawn.address)
         for index in model.blocks.indices.reversed() {
             try pass.backward(
                 model.blocks[index], index: index, input: work.stream(index, sizes),
@@ -115,13 +120,11 @@ private final class Walk {
         let device = pass.stream.device
         let weights = try DeviceBuffer<Float>(count: channels.count, on: device, for: "squares of weights")
         try pass.stream.fill(weights.view)
-        let rows = Projection.allCases.map { configuration.shape(of: $0).rows }.max() ?? 0
-        let ones = try pass.stream.upload(Array(repeating: Float(1), count: rows), for: "squares of weights")
         for layer in model.blocks.indices {
             for projection in Projection.allCases {
                 try addSquares(
-                    model.address(projection, of: layer), weights: ones.address,
-                    rows: configuration.shape(of: projection).rows, to: weights.address, projection, layer)
+                    pass.kernels.channelSquares, model.address(projection, of: layer), to: weights.address, projection,
+                    layer)
             }
         }
         func byLayer(_ buffer: borrowing DeviceBuffer<Float>) throws(CUDAError) -> [[Projection: [Float]]] {
@@ -136,16 +139,17 @@ private final class Walk {
         }
     }
 
-    /// Adds the sum over rows of weight x element^2 to a matrix's place in an array like `channels`.
+    /// Adds the squares of a matrix's columns, (N, K), to its place in an array like `channels`.
     private func addSquares(
-        _ input: UInt64, weights: UInt64, rows: Int, to array: UInt64, _ projection: Projection, _ layer: Int
+        _ kernel: Kernel, _ input: UInt64, to array: UInt64, _ projection: Projection, _ layer: Int
     ) throws(CUDAError) {
-        let columns = configuration.shape(of: projection).columns
+        let (rows, columns) = configuration.shape(of: projection)
         try pass.launch(
-            pass.kernels.channelSquares, threads: columns,
+            kernel, threads: columns,
             crumb_tune_channel_squares_args(
-                input: input, weights: weights, output: array + UInt64(4 * place(projection, of: layer) * widest),
-                tokens: UInt32(rows), columns: UInt32(columns)))
+                input: input, weights: ones.address,
+                output: array + UInt64(4 * place(projection, of: layer) * widest), tokens: UInt32(rows),
+                columns: UInt32(columns)))
     }
 
     private func place(_ projection: Projection, of layer: Int) -> Int {
@@ -164,27 +168,28 @@ private final class Walk {
         }
     }
 
-    /// Takes in a product's gradient and input, which lie in the workspace at that moment of the backward pass.
+    /// Takes in the gradients by a product's output and weights, which lie in the workspace at that moment of the
+    /// backward pass.
     private func add(_ role: InputRole, of layer: Int) throws(CUDAError) {
         let (s, work) = (pass.sizes, pass.work)
-        let (gradient, columns, input) =
+        let (gradient, columns) =
             switch role {
-            case .queryKeyValue: (work.rows, s.rowFeatures, work.normed1)
-            case .attentionOutput: (work.narrowGradient, s.hidden, work.attended)
-            case .gateUp: (work.gateUp, 2 * s.intermediate, work.normed2)
-            case .down: (work.narrowGradient, s.hidden, work.activation)
+            case .queryKeyValue: (work.rows, s.rowFeatures)
+            case .attentionOutput, .down: (work.narrowGradient, s.hidden)
+            case .gateUp: (work.gateUp, 2 * s.intermediate)
             }
         var first = 0
         for projection in role.projections {
-            let count = configuration.shape(of: projection).rows
-            let squares = tokens.address + UInt64(4 * place(projection, of: layer) * s.tokens)
+            let (rows, inputs) = configuration.shape(of: projection)
             try pass.launch(
                 pass.kernels.rowSquares, blocks: s.tokens,
                 crumb_tune_row_squares_args(
-                    gradient: gradient, output: squares, columns: UInt32(columns), first: UInt32(first),
-                    count: UInt32(count), reserved: 0))
-            try addSquares(input, weights: squares, rows: s.tokens, to: channels.address, projection, layer)
-            first += count
+                    gradient: gradient, output: tokens.address + UInt64(4 * place(projection, of: layer) * s.tokens),
+                    columns: UInt32(columns), first: UInt32(first), count: UInt32(rows), reserved: 0))
+            try addSquares(
+                pass.kernels.channelSquaresOfFloats, work.weightGradient + UInt64(4 * first * inputs),
+                to: channels.address, projection, layer)
+            first += rows
         }
     }
 }

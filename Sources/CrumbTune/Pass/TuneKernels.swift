@@ -6,7 +6,7 @@ struct TuneKernels {
     let norm, normBackward, columnSums, columnSumsOfFloats: Kernel
     let rope, heads, softmax, softmaxBackward: Kernel
     let silu, narrow, divergence, likelihood, step, adam, embed: Kernel
-    let rowSquares, channelSquares: Kernel
+    let rowSquares, channelSquares, channelSquaresOfFloats: Kernel
 
     /// - Parameter widest: Channels of the widest row that is kept in shared memory.
     /// - Throws: `CUDAError` where the card is too old for bf16 (before compute capability 8.0), or has too little shared
@@ -33,6 +33,7 @@ struct TuneKernels {
         likelihood = try kernel("likelihood_\(suffix)", crumb_tune_likelihood_args.self)
         rowSquares = try kernel("row_squares_\(suffix)", crumb_tune_row_squares_args.self)
         channelSquares = try kernel("channel_squares_\(suffix)", crumb_tune_channel_squares_args.self)
+        channelSquaresOfFloats = try kernel("channel_squares_f32", crumb_tune_channel_squares_args.self)
         step = try kernel("step_\(suffix)", crumb_tune_step_args.self, sharedBytes: Self.sharedBytes(widest))
         adam = try kernel("adam", crumb_tune_adam_args.self)
         embed = try library.kernel("embed", arguments: crumb_embed_args.self)

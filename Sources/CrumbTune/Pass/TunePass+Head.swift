@@ -19,13 +19,14 @@ extension TunePass {
         }
     }
 
-    /// Sets `work.gradient` to that of the sum of -log q over the tokens that have a label, i32 [M].
-    func likelihood(stream last: UInt64, norm: UInt64, head: UInt64, labels: UInt64) throws(CUDAError) {
+    /// Sets `work.gradient` to that of the sum of -log q(label) over all tokens, whose labels the model draws itself by
+    /// `draws`, fp32 [M].
+    func likelihood(stream last: UInt64, norm: UInt64, head: UInt64, draws: UInt64) throws(CUDAError) {
         try throughHead(stream: last, norm: norm, head: head, backward: true) { first, count throws(CUDAError) in
             try launch(
-                kernels.likelihood, blocks: count,
+                kernels.likelihood, blocks: count, rowColumns: Int(CRUMB_TUNE_THREADS) + 1,
                 crumb_tune_likelihood_args(
-                    logits: work.studentLogits, labels: labels + UInt64(4 * first), gradient: work.logitGradient,
+                    logits: work.studentLogits, draws: draws + UInt64(4 * first), gradient: work.logitGradient,
                     vocabulary: UInt32(sizes.vocabulary), reserved: 0))
         }
     }
