@@ -16,6 +16,8 @@ package struct QuantizationOptions: Sendable {
     package var method = QuantizationMethod.full
     /// Which channels have 4 bits.
     package var preference = ChannelPreference.sensitivity
+    /// An experiment's; what is not packed makes a folder of dense weights, and cannot be resumed.
+    package var storage = StorageVariant()
     package var calibration = CalibrationSource.builtIn
     /// Tokens to calibrate on; nil for as many as are worth their time: on a GPU up to four times the CPU's.
     package var calibrationTokens: Int?

@@ -55,34 +55,65 @@ package struct MatrixQuantizer {
         }
     }
 
-    /// Codes, scales and outliers for matrices that share an input.
+    /// Codes, scales and outliers for matrices that share an input; `settings` leave the storage packed.
     ///
     /// - Throws: `QuantizationError` when a weight is NaN or beyond half precision, naming matrix, row and column.
     package func quantize(
         _ sources: [Source], order: ChannelOrder, factor: ErrorFactor
     ) throws(QuantizationError) -> [(matrix: QuantizedMatrix, error: MatrixError)] {
+        precondition(settings.storage.isPacked, "a variant has no codes to pack")
+        let sinks = sources.map { BlockSink(shape: $0.shape) }
+        let results = try quantizeRows(sources, order: order, factor: factor) { block, source, firstRow in
+            block.store(into: sinks[source], firstRow: firstRow)
+        }
+        return zip(sinks, results).map { ($0.matrix(outliers: $1.outliers), $1.error) }
+    }
+
+    /// What matrices that share an input become, (N, K) in the source's order of channels, whatever the storage.
+    ///
+    /// - Throws: as `quantize`.
+    package func quantizeDense(
+        _ sources: [Source], order: ChannelOrder, factor: ErrorFactor
+    ) throws(QuantizationError) -> [(weights: [Float], error: MatrixError)] {
+        let sinks = sources.map { UnsafeMutableBufferPointer<Float>.allocate(capacity: $0.weights.count) }
+        defer { sinks.forEach { $0.deallocate() } }
+        let results = try quantizeRows(sources, order: order, factor: factor) { block, source, firstRow in
+            block.storeDense(into: sinks[source], firstRow: firstRow, order: order)
+            return []
+        }
+        return zip(sinks, results).map { (Array($0), $1.error) }
+    }
+
+    /// Quantizes the rows of matrices block by block.
+    ///
+    /// - Parameter keep: Takes the rows of a block from `firstRow` on of one source, and returns their outliers; called from
+    ///   several threads.
+    private func quantizeRows(
+        _ sources: [Source], order: ChannelOrder, factor: ErrorFactor,
+        keep: (_ block: RowBlock, _ source: Int, _ firstRow: Int) -> [Outlier]
+    ) throws(QuantizationError) -> [(outliers: [Outlier], error: MatrixError)] {
         for source in sources { try check(source, order: order, factor: factor) }
         // The rows of all matrices are one list of work, so that no thread waits at the end of a small one.
         let jobs = sources.indices.flatMap { index in
             stride(from: 0, to: sources[index].shape.n, by: RowBlock.maxRows).map { (source: index, firstRow: $0) }
         }
-        let sinks = sources.map { BlockSink(shape: $0.shape) }
         var results = [BlockResult](repeating: BlockResult(), count: jobs.count)
         results.withUnsafeMutableBufferPointer { results in
             pool.run(count: jobs.count) { index in
                 let job = jobs[index]
                 let source = sources[job.source]
                 let block = RowBlock(
-                    shape: source.shape, rows: min(RowBlock.maxRows, source.shape.n - job.firstRow))
+                    shape: source.shape, storage: settings.storage,
+                    rows: min(RowBlock.maxRows, source.shape.n - job.firstRow))
                 source.weights.withUnsafeBufferPointer { block.load($0, firstRow: job.firstRow, order: order) }
                 block.quantize(settings, factor, blas: blas)
                 results[index] = block.measure(factor, blas: blas)
-                results[index].outliers = block.store(into: sinks[job.source], firstRow: job.firstRow)
+                results[index].outliers = keep(block, job.source, job.firstRow)
             }
         }
         return sources.indices.map { index in
             let parts = zip(jobs, results).filter { $0.0.source == index }.map(\.1)
-            return (sinks[index].matrix(outliers: parts.flatMap(\.outliers)), BlockResult.error(of: parts))
+            return (parts.flatMap(\.outliers), BlockResult.error(of: parts))
         }
     }
 
@@ -155,6 +186,7 @@ extension RowBlock {
     }
 
     func quantize(_ settings: QuantizerSettings, _ factor: ErrorFactor, blas: BLAS) {
+        chooseGroups(weight: factor.weight)
         chooseRowScales(weight: factor.weight)
         chooseOutliers(weight: factor.weight)
         // Without the outliers the ranges are narrower, and the row scales finer.
@@ -200,7 +232,7 @@ extension RowBlock {
                 let scale = rowScale(group: index)[row] * scaleCodes[index * rows + row]
                 for channel in index * group..<(index + 1) * group {
                     let offset = channel * rows + row
-                    sink.codes[n * positions + channel] = UInt8(levels[offset] + top)
+                    sink.codes[n * positions + channel] = UInt8(levels[offset] + top[row])
                     guard isOutlier[offset] != 0 else { continue }
                     let delta = halfBits(quantized[offset] - scale * levels[offset])
                     if delta & 0x7FFF != 0 { outliers.append(Outlier(row: n, position: channel, delta: delta)) }
@@ -211,5 +243,11 @@ extension RowBlock {
             }
         }
         return outliers
+    }
+    /// Writes the block's rows of an (N, K) matrix in the source's order of channels.
+    fileprivate func storeDense(into sink: UnsafeMutableBufferPointer<Float>, firstRow: Int, order: ChannelOrder) {
+        for (position, channel) in order.channels.enumerated() where channel != UInt16(CRUMB_PADDING_CHANNEL) {
+            for row in 0..<rows { sink[(firstRow + row) * shape.k + Int(channel)] = quantized[position * rows + row] }
+        }
     }
 }
