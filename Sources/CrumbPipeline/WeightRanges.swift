@@ -1,9 +1,9 @@
 import CrumbABI
-import CrumbEngine
+package import CrumbEngine
 import CrumbFormats
 package import CrumbModel
 import CrumbTensor
-package import CrumbThreads
+import CrumbThreads
 
 /// How the ranges of a model's groups are spread: largest minus smallest of 32 weights of a row, next to each other as the
 /// model has its channels.
@@ -36,18 +36,16 @@ package struct WeightRanges: Sendable {
 
     package let kinds: [Kind]
 
-    /// Reads all weights of the linear layers of a model.
+    /// Reads all weights of a model's linear layers.
     ///
     /// - Parameter progress: Called with the share that is done, and may throw to stop.
-    /// - Throws: `PipelineError` for a model that is quantized already, and what opening one throws.
-    package init(_ path: String, pool: ThreadPool, progress: (Double) throws -> Void) throws {
-        let checkpoint = try CheckpointReader.open(path)
-        let configuration = try ModelConfiguration(checkpoint.configuration, source: path)
-        guard try QuantizationConfiguration.read(checkpoint.configuration, source: path) == nil else {
+    /// - Throws: `PipelineError` for a model that is quantized already.
+    package init(_ source: LoadedModel, progress: (Double) throws -> Void) throws {
+        guard source.quantization == nil else {
             throw PipelineError(
-                "\(path) is quantized already; the ranges are those of the unquantized model's weights, so give that one")
+                "\(source.path) is quantized already; ranges are those of the unquantized weights, so give that model")
         }
-        let weights = try DecoderWeights(configuration, from: CheckpointWeights(checkpoint))
+        let weights = source.forward.weights
         let total = Double(Projection.allCases.count * weights.layers.count)
         var kinds: [Kind] = []
         // Kind by kind, so that only the ranges of one are in memory.
@@ -56,8 +54,8 @@ package struct WeightRanges: Sendable {
             var layers: [Spread] = []
             for layer in weights.layers {
                 try progress(Double(kinds.count * weights.layers.count + layers.count) / total)
-                try checkpoint.checkUnchanged()
-                let ranges = Self.ranges(of: layer[projection], pool: pool)
+                try source.checkpoint.checkUnchanged()
+                let ranges = Self.ranges(of: layer[projection], pool: source.pool)
                 layers.append(Spread(ranges))
                 all += ranges
             }

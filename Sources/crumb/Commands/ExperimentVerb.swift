@@ -1,4 +1,5 @@
 import ArgumentParser
+import CrumbEngine
 import CrumbEval
 import CrumbFormats
 import CrumbJSON
@@ -119,7 +120,8 @@ struct ExperimentVerb: Verb {
             try keep(report.markdown, report.chart)
             return report.outcome
         case .ranges:
-            let ranges = try WeightRanges(model, pool: ThreadPool()) {
+            let source = try ModelLoader(pool: ThreadPool(), logger: Logger(label: "crumb.experiment")).load(model)
+            let ranges = try WeightRanges(source) {
                 console.show(Console.Progress(label: "ranges of the groups", fraction: $0))
             }
             let report = RangeReport(ranges: ranges, model: FileSystem.lastComponent(of: model))

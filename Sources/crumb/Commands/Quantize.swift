@@ -1,4 +1,5 @@
 import ArgumentParser
+import CrumbEngine
 import CrumbFormats
 import CrumbPipeline
 import CrumbReport
@@ -78,7 +79,8 @@ struct Quantize: Verb {
     /// What the page shows beside the figures of the run: the weights before and after.
     private func collectCharts(for report: inout QuantizationReport, _ console: Console) throws {
         let pool = work.threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool()
-        report.ranges = try WeightRanges(options.modelPath, pool: pool) {
+        let source = try ModelLoader(pool: pool, logger: Logger(label: "crumb.quantize")).load(options.modelPath)
+        report.ranges = try WeightRanges(source) {
             console.show(Console.Progress(label: "ranges of the groups", fraction: $0))
         }
         var collector = try PlotCollector(Inspection(options.outputPath))
