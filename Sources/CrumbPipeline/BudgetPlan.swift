@@ -127,7 +127,8 @@ private struct Steps {
         }
     }
 
-    init(_ projection: Projection, _ configuration: ModelConfiguration, outliersPerTile: Int, storage: StorageVariant) throws
+    init(_ projection: Projection, _ configuration: ModelConfiguration, outliersPerTile: Int, storage: StorageVariant)
+        throws
     {
         self.projection = projection
         self.storage = storage

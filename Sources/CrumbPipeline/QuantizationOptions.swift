@@ -64,7 +64,8 @@ package struct QuantizationOptions: Sendable {
         try require(
             (0...0.03125).contains(outlierShare),
             "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03125")
-        precondition(!storage.choosesGroups || outlierShare == 0, "outliers have no regions where rows choose their groups")
+        precondition(
+            !storage.choosesGroups || outlierShare == 0, "outliers have no regions where rows choose their groups")
         try require(!outputPath.isEmpty, "the output folder has no name; give one with -o")
         try require(maxDivergence > 0, "--max-divergence is \(maxDivergence), but must be above 0")
         if let calibrationTokens {

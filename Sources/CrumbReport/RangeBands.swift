@@ -39,7 +39,8 @@ package struct RangeBands: Sendable {
         let height = chart.height + 2 * Self.margin + 44
         let content = [
             Markup(style: Chart.style), block(0, 0, width, height, "paper"),
-            label(title, Self.margin, Self.margin + 14, "h"), label(Self.explanation, Self.margin, Self.margin + 31, "m"),
+            label(title, Self.margin, Self.margin + 14, "h"),
+            label(Self.explanation, Self.margin, Self.margin + 31, "m"),
             chart.at(Self.margin, Self.margin + 44),
         ]
         return Chart(width: width, height: height, content: content).picture(label: title).rendered() + "\n"

@@ -58,7 +58,8 @@ import Testing
         let everywhere = try quantize(variant { $0.hasOutliersEverywhere = true }, shape())
         #expect(everywhere.error.relativeOutputError < packed)
         #expect(try quantize(variant { $0.narrowBits = 3 }, shape()).error.relativeOutputError < 0.5 * packed)
-        let alone = try quantize(variant { $0.hasFirstOrderScales = true }, shape(), threads: ThreadPool(threadCount: 1))
+        let alone = try quantize(
+            variant { $0.hasFirstOrderScales = true }, shape(), threads: ThreadPool(threadCount: 1))
         #expect(alone.weights == first.weights)
     }
 
