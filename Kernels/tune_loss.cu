@@ -7,13 +7,16 @@
 struct tune_distribution {
     float most, log_sum; // log p = logit - most - log_sum
 
+    // One pass over the logits: each thread's sum is relative to the largest that it has seen.
     CRUMB_INLINE tune_distribution(const float *logits, uint32_t count) {
-        most = -INFINITY;
-        for (uint32_t i = threadIdx.x; i < count; i += CRUMB_TUNE_THREADS) most = fmaxf(most, logits[i]);
-        most = tune_reduce(most, Maximum());
-        float sum = 0;
-        for (uint32_t i = threadIdx.x; i < count; i += CRUMB_TUNE_THREADS) sum += expf(logits[i] - most);
-        log_sum = logf(tune_reduce(sum, Sum()));
+        float own = -INFINITY, sum = 0;
+        for (uint32_t i = threadIdx.x; i < count; i += CRUMB_TUNE_THREADS) {
+            const float logit = logits[i], largest = fmaxf(own, logit);
+            sum = sum * expf(own - largest) + expf(logit - largest);
+            own = largest;
+        }
+        most = tune_reduce(own, Maximum());
+        log_sum = logf(tune_reduce(own == -INFINITY ? 0 : sum * expf(own - most), Sum()));
     }
     CRUMB_INLINE float log_probability(float logit) const { return logit - most - log_sum; }
 };

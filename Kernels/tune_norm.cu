@@ -1,7 +1,8 @@
 // RMSNorm for tuning, forward and backward, and sums of columns.
 //
-// tune_norm: a block a token. tune_norm_backward: CRUMB_TUNE_PARTIALS blocks, a row of fp32 in shared memory; a block takes
-// every CRUMB_TUNE_PARTIALS-th token. tune_column_sums: ceil(columns / 256) x parts blocks.
+// tune_norm: a block a token. tune_norm_backward: CRUMB_TUNE_NORM_BLOCKS blocks, a row of fp32 in shared memory; a block
+// takes every CRUMB_TUNE_NORM_BLOCKS-th token. tune_column_sums: ceil(columns / 32) x parts blocks, a lane a column, a warp
+// every eighth row of the part; CRUMB_TUNE_THREADS numbers of fp32 in shared memory.
 // targets: sm_80 sm_90a compute_90
 #include "include/tune.cuh"
 
@@ -22,9 +23,10 @@ template <typename Element> CRUMB_INLINE void tune_norm(const crumb_tune_norm_ar
 template <typename Element> CRUMB_INLINE void tune_norm_backward(const crumb_tune_norm_backward_args &a) {
     float *weight_gradient = tune_row();
     for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) weight_gradient[k] = 0;
-    for (uint32_t token = blockIdx.x; token < a.tokens; token += CRUMB_TUNE_PARTIALS) {
+    for (uint32_t token = blockIdx.x; token < a.tokens; token += CRUMB_TUNE_NORM_BLOCKS) {
         const size_t row = static_cast<size_t>(token) * a.columns;
         const Element *gradient = static_cast<const Element *>(a.gradient) + row;
+        Element *narrow = static_cast<Element *>(a.narrow) + row;
         const float scale = a.scales[token];
         float dot = 0;
         for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) {
@@ -35,7 +37,9 @@ template <typename Element> CRUMB_INLINE void tune_norm_backward(const crumb_tun
         dot = tune_reduce(dot, Sum());
         const float back = scale * scale * scale * dot / static_cast<float>(a.columns);
         for (uint32_t k = threadIdx.x; k < a.columns; k += CRUMB_TUNE_THREADS) {
-            a.stream_gradient[row + k] += scale * a.weight[k] * number(gradient[k]) - back * a.input[row + k];
+            const float sum = a.stream_gradient[row + k] + scale * a.weight[k] * number(gradient[k]) - back * a.input[row + k];
+            a.stream_gradient[row + k] = sum;
+            narrow[k] = element<Element>(sum);
         }
     }
     float *output = a.partials + static_cast<size_t>(blockIdx.x) * a.columns;
@@ -43,13 +47,21 @@ template <typename Element> CRUMB_INLINE void tune_norm_backward(const crumb_tun
 }
 
 template <typename Element> CRUMB_INLINE void tune_column_sums(const crumb_tune_column_sums_args &a) {
-    const uint32_t part = blockIdx.x % a.parts, column = blockIdx.x / a.parts * CRUMB_TUNE_THREADS + threadIdx.x;
-    if (column >= a.columns) return;
+    const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const uint32_t part = blockIdx.x % a.parts, column = blockIdx.x / a.parts * 32 + lane;
     const Element *input = static_cast<const Element *>(a.input);
     float sum = 0;
-    for (uint32_t row = part; row < a.rows; row += a.parts) {
-        sum += number(input[static_cast<size_t>(row) * a.columns + column]);
+    if (column < a.columns) {
+#pragma unroll 8
+        for (uint32_t row = part + warp * a.parts; row < a.rows; row += tune_warps * a.parts) {
+            sum += number(input[static_cast<size_t>(row) * a.columns + column]);
+        }
     }
+    float *sums = tune_row();
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (warp != 0 || column >= a.columns) return;
+    for (uint32_t other = 1; other < tune_warps; other++) sum += sums[32 * other + lane];
     a.output[static_cast<size_t>(part) * a.columns + column] = sum;
 }
 

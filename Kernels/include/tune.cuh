@@ -14,6 +14,11 @@ template <typename Element> CRUMB_INLINE Element element(float value);
 template <> CRUMB_INLINE float element<float>(float value) { return value; }
 template <> CRUMB_INLINE tune_bf16 element<tune_bf16>(float value) { return __float2bfloat16_rn(value); }
 
+// Neighbours that are read and written at once; fp32 ones in pieces of 16 bytes.
+template <typename Element, int count> struct alignas(count * sizeof(Element) > 16 ? 16 : count * sizeof(Element)) tune_few {
+    Element numbers[count];
+};
+
 constexpr int tune_warps = CRUMB_TUNE_THREADS / 32;
 
 // Dynamic shared memory: CRUMB_TUNE_SCRATCH_BYTES for sums over the block, then, where a kernel keeps a row, the row.

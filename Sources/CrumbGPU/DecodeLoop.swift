@@ -3,11 +3,11 @@ import CrumbCUDA
 package import CrumbModel
 
 extension GPUDecoder: RunAheadDecoder {
-    /// - Returns: nil for more than `stepRows` sequences, sequences of several arenas, or greedy and drawn ones together.
+    /// - Returns: nil for more than `mostSequences`, sequences of several arenas, or greedy and drawn ones together.
     package func runAhead(_ sequences: [RunAheadSequence]) throws -> (any RunAhead)? {
         let caches = sequences.compactMap { $0.cache as? DeviceCache }
         guard let first = sequences.first, let arena = caches.first?.arena, caches.count == sequences.count,
-            sequences.count <= Self.stepRows, caches.allSatisfy({ $0.arena === arena }),
+            sequences.count <= mostSequences, caches.allSatisfy({ $0.arena === arena }),
             sequences.allSatisfy({ $0.choice.isGreedy == first.choice.isGreedy })
         else { return nil }
         for sequence in sequences where sequence.token < 0 || Int(sequence.token) >= configuration.vocabSize {
@@ -41,7 +41,7 @@ final class DecodeLoop: RunAhead {
     ) throws(CUDAError) {
         self.decoder = decoder
         self.caches = caches
-        let memory = try decoder.choiceMemory()
+        let memory = try decoder.choiceMemory(sequences: sequences.count)
         self.memory = memory
         let isGreedy = sequences.allSatisfy(\.choice.isGreedy)
         graph = try decoder.stepGraph(memory, arena, sequences: sequences.count, isGreedy: isGreedy)

@@ -42,7 +42,7 @@ extension GPUDecoder {
                     usesMatmul: usesMatmul))
         }
         let fixed =
-            bytes(stepRows, usesPacked: true, usesMatmul: true)
+            bytes(mostSequences(weights, hasLibrary: hasLibrary), usesPacked: true, usesMatmul: true)
             + bytes(plannedRows, usesPacked: !hasLibrary, usesMatmul: false)
         let logits = stepRows * configuration.vocabSize * 4
         return fixed + logits + (hasLibrary ? 2 * DequantizeSlices.elements(weights) + blasBytes : 0)
@@ -79,7 +79,7 @@ extension GPUDecoder {
     static func pathName(
         _ weights: DeviceWeights, packedWidth: Int, usesMatmul: Bool, _ blas: Library?
     ) -> String {
-        let isPacked = weights.layers.contains { $0.queryKeyValue.order != nil }
+        let isPacked = weights.isPacked
         let few: String =
             !isPacked ? "fp16 matrices" : packedWidth == 0 ? "codes turned into fp16" : "packed codes"
         guard let blas else { return "\(few), no cuBLAS" }

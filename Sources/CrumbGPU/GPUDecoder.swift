@@ -27,7 +27,7 @@ package final class GPUDecoder: Decoder {
     /// Of packed products; anything but what was planned is `KernelTimer`'s.
     var copyWindow = PackedLaunch.CopyWindow.planned
     let uploaded: UploadedWeights
-    /// For passes of up to `stepRows` tokens, and for recorded steps: its addresses never change.
+    /// For passes of up to `mostSequences` tokens, and for recorded steps: its addresses never change.
     let step: Workspace
     /// For longer ones; grows.
     private var long: Workspace?
@@ -40,8 +40,12 @@ package final class GPUDecoder: Decoder {
     /// fp16 rows of a packed matrix, for cuBLAS.
     let scratch: DeviceBuffer<UInt16>
 
-    /// Tokens of a pass in the small workspace: decode steps of as many sequences.
+    /// Sequences of a decode step, and tokens of a pass in the small workspace.
+    package let mostSequences: Int
+    /// The same where matrices are packed: tokens of packed_matmul.
     package static let stepRows = 64
+    /// The same where they are not, and cuBLAS takes any number: Qwen2.5-1.5B's fp16 weights are read once for all.
+    private static let libraryRows = 256
     /// Tokens up to which packed products are made a few at a time, where packed_matmul does not serve, before turning
     /// matrices into fp16 for cuBLAS is better: Llama-2-7B's four products took 40 us with one token on one H200, and 320 us by
     /// way of fp16.
@@ -81,8 +85,8 @@ package final class GPUDecoder: Decoder {
         self.library = library
         self.kernels = kernels
         self.blas = blas
-        step = try Workspace(
-            rows: Self.stepRows, configuration, uploaded.places, limits: limits, in: stream)
+        mostSequences = Self.mostSequences(uploaded.places, hasLibrary: blas != nil)
+        step = try Workspace(rows: mostSequences, configuration, uploaded.places, limits: limits, in: stream)
         logitsMemory = LogitsMemory(columns: configuration.vocabSize)
         scratch = try DeviceBuffer(
             count: blas == nil ? 0 : DequantizeSlices.elements(uploaded.places), on: device,
@@ -136,17 +140,23 @@ package final class GPUDecoder: Decoder {
         }
     }
 
-    /// Memory for the choice of tokens, made when it is first wanted.
-    func choiceMemory() throws(CUDAError) -> ChoiceMemory {
-        if let choices { return choices }
-        let made = try ChoiceMemory(rows: Self.stepRows, vocabulary: configuration.vocabSize, in: stream)
+    static func mostSequences(_ weights: DeviceWeights, hasLibrary: Bool) -> Int {
+        hasLibrary && !weights.isPacked ? libraryRows : stepRows
+    }
+
+    /// Memory for the choice of tokens, made when it is first wanted, and again for more sequences than ever before.
+    func choiceMemory(sequences: Int) throws(CUDAError) -> ChoiceMemory {
+        if let choices, sequences <= choices.rows { return choices }
+        let made = try ChoiceMemory(
+            rows: max(sequences, Self.stepRows), vocabulary: configuration.vocabSize, in: stream)
         choices = made
+        graphs = [:]
         return made
     }
 
     /// The memory for a pass of `rows` tokens.
     private func workspace(rows: Int) throws(CUDAError) -> Workspace {
-        if rows <= Self.stepRows { return step }
+        if rows <= mostSequences { return step }
         if let long, long.rows >= rows { return long }
         // What is there goes first, so that both need not fit.
         last = nil
@@ -165,6 +175,9 @@ package final class GPUDecoder: Decoder {
 }
 
 extension DeviceWeights {
+    /// Whether any matrix of a block is packed.
+    var isPacked: Bool { layers.contains { $0.queryKeyValue.order != nil } }
+
     /// Bytes of weights that a decode step reads: all layers and the head.
     package var bytesPerToken: Int {
         layers.reduce(head.byteCount) { sum, layer in

@@ -56,7 +56,7 @@ extension KernelTimer {
     /// Final norm, head and the most likely token of each of `rows` sequences.
     package func head(rows: Int) throws -> KernelTiming {
         precondition((1...GPUDecoder.stepRows).contains(rows), "\(rows) sequences in a step")
-        let memory = try gpu.choiceMemory()
+        let memory = try gpu.choiceMemory(sequences: rows)
         try gpu.copy([Int32](repeating: 0, count: rows), to: memory.positions)
         try gpu.stream.fill(memory.steps)
         let heads = heads

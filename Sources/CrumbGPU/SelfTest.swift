@@ -76,7 +76,13 @@ package struct SelfTest {
         all += models.map { model in ("logits: \(model)", { try logits(model, blas: blas) }) }
         all.append(
             ("logits without cuBLAS", { try logits(SmallModel(segments: 2, hasBiases: true), blas: nil) }))
-        all += [1, 5, 16].map { count in ("tokens chosen in \(count) sequences", { try chosenTokens(count) }) }
+        all += [1, 5, 16].map { count in
+            ("tokens chosen in \(count) sequences", { try chosenTokens(SmallModel(), sequences: count) })
+        }
+        if blas != nil {
+            let model = SmallModel(isPacked: false, headBits: 16, type: .f16)
+            all.append(("tokens chosen in 80 sequences", { try chosenTokens(model, sequences: 80) }))
+        }
         all.append(("weights made on the card", { try randomWeights() }))
         var checks: [Check] = []
         for (index, work) in all.enumerated() {
@@ -133,8 +139,8 @@ extension SelfTest {
     }
 
     /// The most likely tokens; drawing from the most likely one alone must give the same.
-    private func chosenTokens(_ sequences: Int) throws -> (Bool, String) {
-        let pair = try ModelPair(SmallModel(), library: library, blas: blas, pool: pool)
+    private func chosenTokens(_ model: SmallModel, sequences: Int) throws -> (Bool, String) {
+        let pair = try ModelPair(model, library: library, blas: blas, pool: pool)
         let greedy = try pair.chosenTokens(sequences: sequences, steps: 40)
         let drawn = try pair.chosenTokens(
             sequences: sequences, steps: 40, choice: TokenChoice(temperature: 1, topK: 1))

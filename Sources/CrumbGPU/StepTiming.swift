@@ -68,7 +68,7 @@ extension GPUDecoder {
 
     /// Seconds of a step when graphs are launched one behind the other and nothing is read.
     private func timeAlone(_ caches: [DeviceCache], _ arena: CacheArena, steps: Int) throws(CUDAError) -> Double {
-        let memory = try choiceMemory()
+        let memory = try choiceMemory(sequences: caches.count)
         let recorded = try stepGraph(memory, arena, sequences: caches.count, isGreedy: true)
         try copy(caches.map { _ in 1 }, to: memory.tokens)
         try copy(caches.map { Int32($0.length) }, to: memory.positions)

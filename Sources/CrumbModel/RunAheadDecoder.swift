@@ -35,6 +35,9 @@ package struct TokenChoice: Sendable {
 
 /// A decoder that goes on choosing tokens and running them without waiting for the host.
 package protocol RunAheadDecoder: Decoder {
+    /// Sequences that can be run side by side.
+    var mostSequences: Int { get }
+
     /// Starts with a token for each sequence, chosen already but not taken in yet.
     ///
     /// - Returns: nil where these sequences cannot be run that way; the caller then asks for logits.

@@ -21,10 +21,14 @@ struct OwnText {
     private let chatOpening: [Int32]
     private let given: [[Int32]]
 
-    /// Sequences that are written side by side: as many as decode steps on a GPU take.
-    private static let lanes = 64
+    /// Keys and values of the sequences that are written side by side take at most so many bytes, or those of
+    /// `fewestLanes` sequences.
+    private static let cacheBytes = 8 << 30
+    private static let fewestLanes = 64
     /// An opening that is longer leaves too little of a text.
     private static let longestOpening = 64
+    /// Beginnings that are taken in by one pass.
+    private static let openingsAtOnce = 16
     /// Tokens of an excerpt.
     private static let excerptTokens = 32
 
@@ -56,8 +60,8 @@ struct OwnText {
     /// - Throws: `ModelError` where a logit is not finite, `CUDAError`.
     func write(_ count: Int, progress: (Double) throws -> Void) throws -> [[Int32]] {
         var texts: [[Int32]] = []
-        let lanes = min(Self.lanes, count)
         let capacity = min(length + Self.longestOpening, source.configuration.maxPositionEmbeddings)
+        let lanes = try min(lanes(capacity: capacity), count)
         let caches = try source.decoder.makeCaches(sequences: lanes, capacity: capacity)
         while texts.count < count {
             for cache in caches { cache.truncate(to: 0) }
@@ -78,6 +82,23 @@ struct OwnText {
         return texts
     }
 
+    /// Sequences that are written side by side: as many as a decode step takes and memory is planned for.
+    private func lanes(capacity: Int) throws -> Int {
+        let sizes = source.configuration
+        // Keys and values, 2 bytes a number.
+        let perLane = 2 * 2 * sizes.keyValueFeatures * sizes.numHiddenLayers * capacity
+        return min(try decoder().mostSequences, max(Self.cacheBytes / max(perLane, 1), Self.fewestLanes))
+    }
+
+    private func decoder() throws -> any RunAheadDecoder {
+        guard let decoder = source.decoder as? any RunAheadDecoder else { throw cannotWrite }
+        return decoder
+    }
+
+    private var cannotWrite: PipelineError {
+        PipelineError("\(source.decoder.name) cannot write text by itself; a GPU is needed")
+    }
+
     private func beginning(_ index: Int) -> [Int32] {
         var random = RandomSource(seed: seed, stream: 2 * index)
         if index % 4 < 2, !given.isEmpty {
@@ -94,8 +115,10 @@ struct OwnText {
 
     /// Takes in all tokens of the beginnings but the last.
     private func open(_ beginnings: [[Int32]], _ caches: [any SequenceCache]) throws {
-        for (tokens, cache) in zip(beginnings, caches) where tokens.count > 1 {
-            try source.decoder.run(Batch(Array(tokens.dropLast()), cache: cache, logits: .none))
+        let openings = zip(beginnings, caches).filter { $0.0.count > 1 }
+        for first in stride(from: 0, to: openings.count, by: Self.openingsAtOnce) {
+            let some = openings[first..<min(first + Self.openingsAtOnce, openings.count)]
+            try source.decoder.run(Batch(some.map { (cache: $1, tokens: Array($0.dropLast()), logits: .none) }))
         }
     }
 
@@ -108,9 +131,7 @@ struct OwnText {
                 choice: TokenChoice(
                     temperature: 1, random: RandomSource(seed: seed, stream: 2 * (first + lane) + 1).words))
         }
-        guard let decoder = source.decoder as? any RunAheadDecoder, let loop = try decoder.runAhead(sequences) else {
-            throw PipelineError("\(source.decoder.name) cannot write text by itself; a GPU is needed")
-        }
+        guard let loop = try decoder().runAhead(sequences) else { throw cannotWrite }
         return loop
     }
 }

@@ -111,6 +111,17 @@ extension EmulatedCardTests {
             #expect(EmulatedCard.state.graphs.count == 1)
         }
 
+        @Test func `a 16-bit model takes more sequences than a packed one, and fewer of them afterwards`() throws {
+            let pair = try SmallModel(isPacked: false, headBits: 16, type: .f16).pair()
+            #expect(pair.gpu.mostSequences == 256)
+            #expect(try SmallModel().pair().gpu.mostSequences == GPUDecoder.stepRows)
+            let few = try pair.chosenTokens(sequences: 10, steps: 6)
+            let many = try pair.chosenTokens(sequences: 80, steps: 6)
+            #expect(many.map { Array($0.prefix(10)) } == few)
+            #expect(try pair.chosenTokens(sequences: 10, steps: 6) == few)
+            #expect(try pair.largestDistanceFromTop(many) <= 2 * bound)
+        }
+
         @Test func `a broken logit ends the run with an error`() throws {
             var model = SmallModel(isPacked: false, headBits: 16, tied: false, type: .f16)
             model.breaksHead = true

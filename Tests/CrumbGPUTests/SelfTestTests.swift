@@ -17,7 +17,7 @@ extension EmulatedCardTests {
         @Test func `a card that works passes every test, and all memory goes back`() throws {
             let checks = try run(SelfTest.models)
             for check in checks { #expect(check.isPassed, "\(check.name): \(check.detail)") }
-            #expect(checks.count == SelfTest.copySizes.count + SelfTest.models.count + 5)
+            #expect(checks.count == SelfTest.copySizes.count + SelfTest.models.count + 6)
             #expect(EmulatedCard.state.alive.isEmpty)
         }
 
@@ -26,7 +26,7 @@ extension EmulatedCardTests {
             let checks = try run(models, configure: { $0.broken = "silu_multiply_f16" })
             let failed = checks.filter { !$0.isPassed }
             #expect(failed.count < checks.count && failed.contains { $0.name.contains("16-bit matrices") })
-            #expect(checks.count == SelfTest.copySizes.count + models.count + 5)
+            #expect(checks.count == SelfTest.copySizes.count + models.count + 6)
         }
 
         @Test func `a kernel that is missing is named`() throws {

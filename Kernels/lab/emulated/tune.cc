@@ -61,7 +61,7 @@ static void check(
 }
 
 static void check_norm() {
-    const uint32_t tokens = 131, columns = 72;
+    const uint32_t tokens = 1031, columns = 72;
     const numbers x = random_numbers(tokens * columns), weight = random_numbers(columns, 0.2f, 1), r = random_numbers(x.size());
     numbers scales(tokens);
     auto forward = [&](const numbers &x, const numbers &weight) {
@@ -71,16 +71,19 @@ static void check_norm() {
         return dot(y, r);
     };
     forward(x, weight);
-    numbers gradient = random_numbers(x.size()), sums(columns), partials(CRUMB_TUNE_PARTIALS * columns);
+    numbers gradient = random_numbers(x.size()), copy(x.size()), sums(columns), partials(CRUMB_TUNE_NORM_BLOCKS * columns);
     const numbers before = gradient;
     launch(
-        tune_norm_backward_f32, CRUMB_TUNE_PARTIALS,
+        tune_norm_backward_f32, CRUMB_TUNE_NORM_BLOCKS,
         crumb_tune_norm_backward_args{
-            x.data(), weight.data(), scales.data(), r.data(), gradient.data(), partials.data(), tokens, columns},
+            x.data(), weight.data(), scales.data(), r.data(), gradient.data(), copy.data(), partials.data(), tokens,
+            columns},
         columns);
+    report("a copy of the stream's gradient", dot(gradient, gradient), dot(gradient, copy), 0);
     launch(
-        tune_column_sums_f32, 1,
-        crumb_tune_column_sums_args{partials.data(), sums.data(), CRUMB_TUNE_PARTIALS, columns, 1, 0});
+        tune_column_sums_f32, 3,
+        crumb_tune_column_sums_args{partials.data(), sums.data(), CRUMB_TUNE_NORM_BLOCKS, columns, 1, 0},
+        CRUMB_TUNE_THREADS);
     for (size_t i = 0; i < gradient.size(); i++) gradient[i] -= before[i];
     check("norm by its input", x, gradient, [&](const numbers &x) { return forward(x, weight); });
     check("norm by its weight", weight, sums, [&](const numbers &weight) { return forward(x, weight); });
@@ -91,8 +94,8 @@ static void check_sums() {
     const numbers x = random_numbers(rows * columns);
     numbers partials(parts * columns), expected(columns), got(columns);
     launch(
-        tune_column_sums_f32, 2 * parts,
-        crumb_tune_column_sums_args{x.data(), partials.data(), rows, columns, parts, 0});
+        tune_column_sums_f32, 10 * parts,
+        crumb_tune_column_sums_args{x.data(), partials.data(), rows, columns, parts, 0}, CRUMB_TUNE_THREADS);
     for (uint32_t i = 0; i < rows * columns; i++) expected[i % columns] += x[i];
     for (uint32_t i = 0; i < parts * columns; i++) got[i % columns] += partials[i];
     report("sums of columns", dot(expected, expected), dot(got, expected), 1e-5);
@@ -155,8 +158,8 @@ static void check_softmax() {
     check("softmax", scores, gradient, [&](const numbers &scores) { return forward(scores, other); });
 }
 
-static void check_silu() {
-    const uint32_t tokens = 5, features = 300;
+static void check_silu(uint32_t features) {
+    const uint32_t tokens = 5;
     const numbers gate_up = random_numbers(2 * tokens * features, 2), r = random_numbers(tokens * features);
     auto forward = [&](numbers gate_up) {
         numbers y(r.size());
@@ -335,7 +338,8 @@ int main() {
     check_sums();
     check_rope_and_heads();
     check_softmax();
-    check_silu();
+    check_silu(300);
+    check_silu(304);
     check_divergence();
     check_likelihood();
     check_importance();

@@ -9,9 +9,10 @@
 enum {
     CRUMB_TUNE_THREADS = 256,
     CRUMB_TUNE_SCRATCH_BYTES = 32, // at the start of a block's dynamic shared memory
-    // Blocks whose partial sums of a norm's or a bias's gradient are added afterwards: a number that does not depend on
-    // the card, so that neither do the sums.
-    CRUMB_TUNE_PARTIALS = 128,
+    // Blocks whose partial sums of a norm's gradient are added afterwards, and parts of the tokens for a bias's:
+    // numbers that do not depend on the card, so that neither do the sums.
+    CRUMB_TUNE_NORM_BLOCKS = 512,
+    CRUMB_TUNE_BIAS_PARTS = 16,
 };
 
 // output = input x scale x weight, scale = 1 / sqrt(mean(input^2) + epsilon).
@@ -24,14 +25,15 @@ typedef struct {
     float epsilon;
 } crumb_tune_norm_args;
 
-// stream_gradient += d input, partials = shares of d weight, from the gradient of the output.
+// stream_gradient += d input, partials = shares of d weight, from the gradient of the output; narrow = stream_gradient.
 typedef struct {
     CRUMB_DEVICE(const float) input;     // [M][K]
     CRUMB_DEVICE(const float) weight;    // [K]
     CRUMB_DEVICE(const float) scales;    // [M]
     CRUMB_DEVICE(const void) gradient;   // Element [M][K]
     CRUMB_DEVICE(float) stream_gradient; // [M][K]
-    CRUMB_DEVICE(float) partials;        // [CRUMB_TUNE_PARTIALS][K]
+    CRUMB_DEVICE(void) narrow;           // Element [M][K]
+    CRUMB_DEVICE(float) partials;        // [CRUMB_TUNE_NORM_BLOCKS][K]
     uint32_t tokens;
     uint32_t columns;
 } crumb_tune_norm_backward_args;
@@ -98,13 +100,6 @@ typedef struct {
     uint32_t backward;
 } crumb_tune_silu_args;
 
-// output = input, as Element.
-typedef struct {
-    CRUMB_DEVICE(const float) input;
-    CRUMB_DEVICE(void) output;
-    uint64_t count;
-} crumb_tune_narrow_args;
-
 // losses[m] = sum over the vocabulary of p log(p / q), p of the teacher's logits, q of the student's; and the gradient
 // of weight x loss by the student's logits.
 typedef struct {
@@ -116,8 +111,8 @@ typedef struct {
     float weight;
 } crumb_tune_divergence_args;
 
-// The gradient of -log q(label) by the logits, for labels drawn from q itself: the first token at which the sum of q from
-// the vocabulary's beginning on passes draws[m].
+// The gradient of -log q(label) by the logits, for labels drawn from q itself: the first token at which the sum of q
+// from the vocabulary's beginning on passes draws[m].
 typedef struct {
     CRUMB_DEVICE(const float) logits; // [M][vocabulary]
     CRUMB_DEVICE(const float) draws;  // [M]: 0 ... 1

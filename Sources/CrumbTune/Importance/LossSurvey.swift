@@ -22,7 +22,8 @@ package struct LossSurvey: Sendable {
 
     /// Runs the source over a text, forward and backward, in bf16.
     ///
-    /// On the card: the source's weights (2 bytes each), each block's input for a pass, one block's activations.
+    /// On the card: the source's weights (2 bytes each), each block's input for a pass, and all blocks' activations, or
+    /// one's where they do not fit.
     ///
     /// - Parameter sequences: Of one length, which do not see each other.
     /// - Throws: `TuneError` for models that the operators do not cover; `CUDAError`, before the work starts, where the card
@@ -33,11 +34,11 @@ package struct LossSurvey: Sendable {
         progress: (Double) throws -> Void = { _ in }
     ) throws {
         let sizes = try TuneSizes(configuration, sequences: sequences, within: Self.passTokens)
-        try library.device.require(
-            bytes: DenseModel.byteCount(configuration, element)
-                + TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: true).byteCount,
+        let room = try TuneRoom(
+            sizes, element, beside: DenseModel.byteCount(configuration, element), on: library.device,
             for: "asking what each layer's errors cost in the end, which --guidance none does without,")
-        let pass = try TunePass(configuration, sizes: sizes, element: element, library: library, blas: blas)
+        let pass = try TunePass(
+            configuration, sizes: sizes, element: element, library: library, blas: blas, room: room)
         let model = try DenseModel(configuration, element, on: library.device)
         try model.fill(from: weights, ElementUpload(element: element, pool: pool), in: pass.stream)
         let walk = try Walk(configuration, pass: pass, model: model)
@@ -176,7 +177,7 @@ private final class Walk {
             switch role {
             case .queryKeyValue: (work.rows, s.rowFeatures)
             case .attentionOutput, .down: (work.narrowGradient, s.hidden)
-            case .gateUp: (work.gateUp, 2 * s.intermediate)
+            case .gateUp: (work.block.gateUp, 2 * s.intermediate)
             }
         var first = 0
         for projection in role.projections {

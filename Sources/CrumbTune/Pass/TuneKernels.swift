@@ -5,7 +5,7 @@ import CrumbCUDA
 struct TuneKernels {
     let norm, normBackward, columnSums, columnSumsOfFloats: Kernel
     let rope, heads, softmax, softmaxBackward: Kernel
-    let silu, narrow, divergence, likelihood, step, adam, embed: Kernel
+    let silu, divergence, likelihood, step, adam, embed: Kernel
     let rowSquares, channelSquares, channelSquaresOfFloats: Kernel
 
     /// - Parameter widest: Channels of the widest row that is kept in shared memory.
@@ -28,7 +28,6 @@ struct TuneKernels {
         softmax = try kernel("softmax_\(suffix)", crumb_tune_softmax_args.self)
         softmaxBackward = try kernel("softmax_backward_\(suffix)", crumb_tune_softmax_backward_args.self)
         silu = try kernel("silu_\(suffix)", crumb_tune_silu_args.self)
-        narrow = try kernel("narrow_\(suffix)", crumb_tune_narrow_args.self)
         divergence = try kernel("divergence_\(suffix)", crumb_tune_divergence_args.self)
         likelihood = try kernel("likelihood_\(suffix)", crumb_tune_likelihood_args.self)
         rowSquares = try kernel("row_squares_\(suffix)", crumb_tune_row_squares_args.self)

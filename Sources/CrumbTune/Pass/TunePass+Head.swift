@@ -38,10 +38,10 @@ extension TunePass {
         gradient: (Int, Int) throws(CUDAError) -> Void
     ) throws(CUDAError) {
         let s = sizes
-        try self.norm(last, weight: norm, to: work.normed1, scales: work.scales1)
+        try self.norm(last, weight: norm, to: work.headNormed, scales: work.headScales)
         for first in Swift.stride(from: 0, to: s.tokens, by: TuneSizes.logitRows) {
             let count = min(TuneSizes.logitRows, s.tokens - first)
-            try logits(work.normed1, head, first, count, to: work.studentLogits)
+            try logits(work.headNormed, head, first, count, to: work.studentLogits)
             try gradient(first, count)
             guard backward else { continue }
             try blas.multiply(
@@ -51,7 +51,7 @@ extension TunePass {
         }
         guard backward else { return }
         try stream.fill(DeviceView<Float>(address: work.gradient, count: s.tokens * s.hidden))
-        try normBackward(last, weight: norm, scales: work.scales1)
+        try normBackward(last, weight: norm, scales: work.headScales)
     }
 
     private func logits(

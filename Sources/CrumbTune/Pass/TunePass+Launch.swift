@@ -59,8 +59,9 @@ extension TunePass {
             kernels.rope, blocks: sizes.tokens,
             crumb_tune_rope_args(
                 rows: work.rows, bias: bias, frequencies: frequencies.address,
-                queries: backward ? work.queryGradient : work.queries,
-                keys: backward ? work.keyGradient : work.keys, values: backward ? work.valueGradient : work.values,
+                queries: backward ? work.queryGradient : work.block.queries,
+                keys: backward ? work.keyGradient : work.block.keys,
+                values: backward ? work.valueGradient : work.block.values,
                 length: UInt32(sizes.length), heads: UInt32(sizes.heads), kv_heads: UInt32(sizes.keyValueHeads),
                 head_dim: UInt32(sizes.headDim), backward: backward ? 1 : 0, reserved: 0))
     }
@@ -77,25 +78,29 @@ extension TunePass {
         try launch(
             kernels.silu, blocks: sizes.tokens,
             crumb_tune_silu_args(
-                gate_up: work.gateUp, output: output, features: UInt32(sizes.intermediate), backward: backward ? 1 : 0))
+                gate_up: work.block.gateUp, output: output, features: UInt32(sizes.intermediate),
+                backward: backward ? 1 : 0))
     }
 
     /// Sums of the columns of E [M][columns], to `work.sums`.
     func columnSums(_ input: UInt64, columns: Int) throws(CUDAError) {
-        let parts = Int(CRUMB_TUNE_PARTIALS)
-        try launch(
-            kernels.columnSums, threads: columns, times: parts,
-            crumb_tune_column_sums_args(
-                input: input, output: work.partials, rows: UInt32(sizes.tokens), columns: UInt32(columns),
-                parts: UInt32(parts), reserved: 0))
-        try addPartials(columns)
+        let parts = Int(CRUMB_TUNE_BIAS_PARTS)
+        try addColumns(kernels.columnSums, of: input, rows: sizes.tokens, columns, to: work.partials, parts: parts)
+        try addPartials(rows: parts, columns)
     }
 
-    func addPartials(_ columns: Int) throws(CUDAError) {
+    /// The sums of `rows` rows of `work.partials`, to `work.sums`.
+    func addPartials(rows: Int, _ columns: Int) throws(CUDAError) {
+        try addColumns(kernels.columnSumsOfFloats, of: work.partials, rows: rows, columns, to: work.sums, parts: 1)
+    }
+
+    private func addColumns(
+        _ kernel: Kernel, of input: UInt64, rows: Int, _ columns: Int, to output: UInt64, parts: Int
+    ) throws(CUDAError) {
         try launch(
-            kernels.columnSumsOfFloats, threads: columns,
+            kernel, blocks: (columns + 31) / 32 * parts, rowColumns: Int(CRUMB_TUNE_THREADS),
             crumb_tune_column_sums_args(
-                input: work.partials, output: work.sums, rows: UInt32(CRUMB_TUNE_PARTIALS), columns: UInt32(columns),
-                parts: 1, reserved: 0))
+                input: input, output: output, rows: UInt32(rows), columns: UInt32(columns), parts: UInt32(parts),
+                reserved: 0))
     }
 }

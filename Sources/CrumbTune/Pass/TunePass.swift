@@ -6,7 +6,7 @@ import CrumbModel
 /// at a time, as soon as they are there.
 final class TunePass {
     let sizes: TuneSizes
-    let work: TuneWorkspace
+    private(set) var work: TuneWorkspace
     private let memory: DeviceBuffer<UInt8>
     let stream: Stream
     let kernels: TuneKernels
@@ -18,17 +18,17 @@ final class TunePass {
     /// The vectors of a block, and the norm in front of the head.
     enum Vector: Hashable { case inputNorm(Int), postNorm(Int), bias(Int), finalNorm }
 
-    /// - Parameter hasGradients: Whether `backward` and `divergence` will be called, and `work.streams` used.
+    /// - Parameter room: `forward` where `backward` and `divergence` will not be called, and `work.streams` not used.
     init(
         _ configuration: ModelConfiguration, sizes: TuneSizes, element: CuBLAS.ElementType, library: KernelLibrary,
-        blas: CuBLASTable, hasGradients: Bool = true
+        blas: CuBLASTable, room: TuneRoom = .recomputing
     ) throws(CUDAError) {
         let stream = try Stream(on: library.device)
         self.sizes = sizes
         self.element = element
         kernels = try TuneKernels(library, element: element, widest: max(sizes.hidden, sizes.intermediate))
         func workspace(at base: UInt64 = 0) -> TuneWorkspace {
-            TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: hasGradients, base: base)
+            TuneWorkspace(sizes, elementBytes: element.byteCount, room, base: base)
         }
         memory = try DeviceBuffer(
             count: workspace().byteCount, on: library.device, for: "the activations of tuning")
@@ -39,43 +39,47 @@ final class TunePass {
         self.stream = stream
     }
 
+    /// Takes block `index`'s activations into work; without room for all of them, all blocks take turns with one's.
+    func enter(_ index: Int) { work.enter(index) }
+
     // MARK: forward
 
     /// output = block(input); both fp32 [M][hidden], and may be the same. The workspace then holds what `backward` needs.
     ///
     /// - Parameter completes: Whether the last product is wanted; the backward pass does without it.
     func forward(_ block: TuneBlock, from input: UInt64, to output: UInt64, completes: Bool = true) throws(CUDAError) {
-        try norm(input, weight: block.inputNorm, to: work.normed1, scales: work.scales1)
+        try norm(input, weight: block.inputNorm, to: work.block.normed1, scales: work.block.scales1)
         try attend(block)
-        try copyStream(input, to: work.middle)
-        try addAttention(block, work.attended, to: work.middle)
-        try norm(work.middle, weight: block.postNorm, to: work.normed2, scales: work.scales2)
-        try activate(block, to: work.activation)
+        try copyStream(input, to: work.block.middle)
+        try addAttention(block, work.block.attended, to: work.block.middle)
+        try norm(work.block.middle, weight: block.postNorm, to: work.block.normed2, scales: work.block.scales2)
+        try activate(block, to: work.block.activation)
         guard completes else { return }
-        try copyStream(work.middle, to: output)
-        try addActivation(block, work.activation, to: output)
+        try copyStream(work.block.middle, to: output)
+        try addActivation(block, work.block.activation, to: output)
     }
 
-    /// From the norm in front of it, in `work.normed1`, to the heads' outputs side by side, in `work.attended`.
+    /// From the norm in front of it, in `work.block.normed1`, to the heads' outputs side by side, in `work.block.attended`.
     func attend(_ block: TuneBlock) throws(CUDAError) {
         let s = sizes
-        try product(work.normed1, block.queryKeyValue, to: work.rows, n: s.rowFeatures, k: s.hidden)
+        try product(work.block.normed1, block.queryKeyValue, to: work.rows, n: s.rowFeatures, k: s.hidden)
         try rope(bias: block.bias, backward: false)
         try multiplyHeads(
-            factor(work.queries, s.headDim, batch: s.share * s.length * s.headDim),
-            factor(work.keys, s.headDim, transposed: true, batch: s.length * s.headDim),
+            factor(work.block.queries, s.headDim, batch: s.share * s.length * s.headDim),
+            factor(work.block.keys, s.headDim, transposed: true, batch: s.length * s.headDim),
             to: factor(work.scores, s.length, .float, batch: s.share * s.length * s.length),
             m: s.share * s.length, n: s.length, k: s.headDim)
         try launch(
             kernels.softmax, blocks: s.texts * s.heads * s.length / 8,
             crumb_tune_softmax_args(
-                scores: work.scores, probabilities: work.probabilities, length: UInt32(s.length), scale: scoreScale))
+                scores: work.scores, probabilities: work.block.probabilities, length: UInt32(s.length),
+                scale: scoreScale))
         try multiplyHeads(
-            factor(work.probabilities, s.length, batch: s.share * s.length * s.length),
-            factor(work.values, s.headDim, batch: s.length * s.headDim),
+            factor(work.block.probabilities, s.length, batch: s.share * s.length * s.length),
+            factor(work.block.values, s.headDim, batch: s.length * s.headDim),
             to: factor(work.heads, s.headDim, batch: s.share * s.length * s.headDim),
             m: s.share * s.length, n: s.headDim, k: s.length)
-        try heads(work.heads, to: work.attended, toHeads: false)
+        try heads(work.heads, to: work.block.attended, toHeads: false)
     }
 
     /// stream += o's product with E [M][q features].
@@ -83,9 +87,9 @@ final class TunePass {
         try product(attended, block.output, addingTo: stream, n: sizes.hidden, k: sizes.queryFeatures)
     }
 
-    /// From the norm in front of it, in `work.normed2`, to silu(gate) x up, E [M][intermediate].
+    /// From the norm in front of it, in `work.block.normed2`, to silu(gate) x up, E [M][intermediate].
     func activate(_ block: TuneBlock, to activation: UInt64) throws(CUDAError) {
-        try product(work.normed2, block.gateUp, to: work.gateUp, n: 2 * sizes.intermediate, k: sizes.hidden)
+        try product(work.block.normed2, block.gateUp, to: work.block.gateUp, n: 2 * sizes.intermediate, k: sizes.hidden)
         try silu(activation, backward: false)
     }
 

@@ -70,7 +70,7 @@ package final class CardCalibration {
         try device.require(
             bytes: largest + 4 * tokens * (sizes.hidden + sizes.queryFeatures + sizes.intermediate)
                 + blockBytes + 4 * 4 * widest * widest
-                + TuneWorkspace(sizes, elementBytes: 4, hasGradients: false).byteCount,
+                + TuneWorkspace(sizes, elementBytes: 4, .forward).byteCount,
             for: "quantizing with \(tokens) tokens of calibration text")
         self.weights = weights
         self.configuration = configuration
@@ -78,7 +78,7 @@ package final class CardCalibration {
         self.settings = settings
         self.survey = survey
         pass = try TunePass(
-            configuration, sizes: sizes, element: .float, library: library, blas: blas, hasGradients: false)
+            configuration, sizes: sizes, element: .float, library: library, blas: blas, room: .forward)
         queue = QuantizeQueue(pass: pass, kernels: try QuantizeKernels(library))
         upload = ElementUpload(element: .float, pool: pool)
         blockMemory = try DeviceBuffer(count: blockBytes, on: device, for: "a layer's weights")
@@ -186,16 +186,16 @@ extension CardCalibration {
             (channels, { address + UInt64(4 * $0 * tokens * channels) })
         }
         return switch role {
-        case .queryKeyValue: (pass.sizes.hidden, { [work = pass.work] _ in work.normed1 })
+        case .queryKeyValue: (pass.sizes.hidden, { [work = pass.work.block] _ in work.normed1 })
         case .attentionOutput: all(attended.address, pass.sizes.queryFeatures)
-        case .gateUp: (pass.sizes.hidden, { [work = pass.work] _ in work.normed2 })
+        case .gateUp: (pass.sizes.hidden, { [work = pass.work.block] _ in work.normed2 })
         case .down: all(activation.address, pass.sizes.intermediate)
         }
     }
 
     /// Computes the inputs of matrices, a pass at a time.
     private func collect(_ role: InputRole, _ body: (UInt64) throws(CUDAError) -> Void) throws(CUDAError) {
-        let work = pass.work
+        let work = pass.work.block
         for part in 0..<parts {
             let address = inputs(of: role).address(part)
             switch role {

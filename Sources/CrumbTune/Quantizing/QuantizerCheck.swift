@@ -45,7 +45,7 @@ package struct QuantizerCheck {
             ], source: "random")
         let pass = try TunePass(
             configuration, sizes: TuneSizes(configuration, texts: 1, length: 8), element: .float, library: library,
-            blas: blas, hasGradients: false)
+            blas: blas, room: .forward)
         let queue = QuantizeQueue(pass: pass, kernels: try QuantizeKernels(library))
         guard
             let shape = crumb_packed_shape(

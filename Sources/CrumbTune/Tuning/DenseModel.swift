@@ -64,11 +64,13 @@ final class DenseModel {
         if head != embedding { try upload.send(weights.head, to: head, in: stream) }
     }
 
-    /// From the tokens in the workspace to each block's input and the last one's output, in its streams.
+    /// From the tokens in the workspace to each block's input and the last one's output, in its streams, and to each
+    /// block's activations where there is room for them.
     func forward(_ pass: TunePass) throws(CUDAError) {
         let (work, sizes) = (pass.work, pass.sizes)
         try embed(pass, to: work.streams)
         for (index, block) in blocks.enumerated() {
+            pass.enter(index)
             try pass.forward(block, from: work.stream(index, sizes), to: work.stream(index + 1, sizes))
         }
     }

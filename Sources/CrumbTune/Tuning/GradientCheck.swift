@@ -22,11 +22,14 @@ package struct GradientCheck {
     private let pair: TunePair
     private let texts: [[Int32]]
 
+    /// - Parameter keepsActivations: Whether the backward pass finds all blocks' activations, or makes them again.
     /// - Throws: `CUDAError` where the card cannot.
-    package init(library: KernelLibrary, blas: CuBLASTable, pool: ThreadPool) throws {
+    package init(library: KernelLibrary, blas: CuBLASTable, pool: ThreadPool, keepsActivations: Bool) throws {
         let configuration = try CheckModel.configuration()
         let sizes = try TuneSizes(configuration, texts: 3, length: 24)
-        let pass = try TunePass(configuration, sizes: sizes, element: .float, library: library, blas: blas)
+        let pass = try TunePass(
+            configuration, sizes: sizes, element: .float, library: library, blas: blas,
+            room: keepsActivations ? .keeping : .recomputing)
         let upload = ElementUpload(element: .float, pool: pool)
         func model(seed: UInt64) throws -> DenseModel {
             let model = try DenseModel(configuration, .float, on: library.device)

@@ -16,8 +16,9 @@ struct TunePair {
             "\(texts.count) texts where \(sizes.texts) of \(sizes.length) tokens belong")
         try ElementUpload.copy(texts.flatMap { $0 }, to: work.tokens, in: pass.stream)
         try teacher.embed(pass, to: work.streams)
+        pass.enter(0)
         for block in teacher.blocks { try pass.forward(block, from: work.streams, to: work.streams) }
-        try pass.norm(work.streams, weight: teacher.finalNorm, to: work.teacherNormed, scales: work.scales1)
+        try pass.norm(work.streams, weight: teacher.finalNorm, to: work.teacherNormed, scales: work.headScales)
         try student.forward(pass)
     }
 

@@ -30,7 +30,7 @@ package struct TuneOptions: Sendable {
 /// the divergence of its next-token distribution from the source's, end to end.
 ///
 /// On the card: the source's and the rounded weights (2 bytes each), latent weights and Adam's two means (12 bytes), each
-/// block's input for a step's texts, and one block's activations.
+/// block's input for a step's texts, and all blocks' activations, or one's where they do not fit.
 package final class Tuner {
     private let options: TuneOptions
     private let pair: TunePair
@@ -50,12 +50,12 @@ package final class Tuner {
         element: CuBLAS.ElementType = .bfloat, progress: (Double) throws -> Void = { _ in }
     ) throws {
         let sizes = try TuneSizes(configuration, texts: options.texts, length: length)
-        let needed =
-            DenseModel.byteCount(configuration, element) * 2 + Student.byteCount(quantized)
-            + TuneWorkspace(sizes, elementBytes: element.byteCount, hasGradients: true).byteCount
-        try library.device.require(bytes: needed, for: "tuning with \(options.texts) texts of \(length) tokens")
+        let room = try TuneRoom(
+            sizes, element, beside: DenseModel.byteCount(configuration, element) * 2 + Student.byteCount(quantized),
+            on: library.device, for: "tuning with \(options.texts) texts of \(length) tokens")
         self.options = options
-        let pass = try TunePass(configuration, sizes: sizes, element: element, library: library, blas: blas)
+        let pass = try TunePass(
+            configuration, sizes: sizes, element: element, library: library, blas: blas, room: room)
         let upload = ElementUpload(element: element, pool: pool)
         let teacher = try DenseModel(configuration, element, on: library.device)
         try teacher.fill(from: source, upload, in: pass.stream)

@@ -117,7 +117,9 @@ struct Diagnosis {
         }
         return [
             check("gradients of tuning") {
-                let results = try GradientCheck(library: library, blas: blas, pool: ThreadPool()).run()
+                let results = try [false, true].flatMap {
+                    try GradientCheck(library: library, blas: blas, pool: ThreadPool(), keepsActivations: $0).run()
+                }
                 guard let worst = results.max(by: { $0.error < $1.error }) else {
                     return (false, "nothing was measured")
                 }
