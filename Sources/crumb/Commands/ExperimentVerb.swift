@@ -60,9 +60,7 @@ struct ExperimentVerb: Verb {
             experiment, matrices (kind, layer, quantiles of 5, 25, 50, 75 and 95 %, largest).
             """)
 
-    @Argument(
-        help: ArgumentHelp(
-            "share, outliers, channels, alignment, scales, guidance, methods or ranges.", valueName: "name"))
+    @Argument(help: ArgumentHelp("Which of them.", valueName: "name"))
     var experiment: ExperimentName
 
     @Argument(help: ArgumentHelp("The unquantized model: a GGUF file or a Hugging Face folder.", valueName: "model"))
