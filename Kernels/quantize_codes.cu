@@ -18,17 +18,17 @@ CRUMB_INLINE void load_own(float (&own)[CRUMB_GROUP][CRUMB_GROUP], const float *
 CRUMB_QUANTIZE_KERNEL quantize_choose(const __grid_constant__ crumb_quantize_choose_args a) {
     __shared__ __align__(16) float own[CRUMB_GROUP][CRUMB_GROUP];
     const crumb_quantize_matrix &m = a.matrix;
-    const quantize_group group(m, a.group);
-    load_own(own, a.feedback, m.positions, group.first);
+    load_own(own, a.feedback, m.positions, a.group * CRUMB_GROUP);
     const uint32_t row = blockIdx.x * CRUMB_QUANTIZE_THREADS + threadIdx.x;
     if (row >= m.rows) return;
+    const quantize_group group(m, a.group, row);
     const size_t of_group = static_cast<size_t>(group.index) * m.rows + row;
     const uint32_t outliers = m.outliers[of_group];
     const float row_scale = m.row_scales[static_cast<size_t>(group.slot) * m.rows + row];
     float targets[CRUMB_GROUP];
 #pragma unroll
     for (int channel = 0; channel < CRUMB_GROUP; channel++) targets[channel] = a.targets[place_of(m, group, channel, row)];
-    const float code = best_scale_code(targets, outliers, m.importance + group.first, row_scale, group.top);
+    const float code = best_code(m, group, targets, outliers, row_scale);
     const float scale = row_scale * code;
     m.scale_codes[of_group] = code;
 #pragma unroll
@@ -50,10 +50,10 @@ CRUMB_QUANTIZE_KERNEL quantize_choose(const __grid_constant__ crumb_quantize_cho
 CRUMB_QUANTIZE_KERNEL quantize_descend(const __grid_constant__ crumb_quantize_descend_args a) {
     __shared__ __align__(16) float own[CRUMB_GROUP][CRUMB_GROUP];
     const crumb_quantize_matrix &m = a.matrix;
-    const quantize_group group(m, a.group);
-    load_own(own, a.hessian, m.positions, group.first);
+    load_own(own, a.hessian, m.positions, a.group * CRUMB_GROUP);
     const uint32_t row = blockIdx.x * CRUMB_QUANTIZE_THREADS + threadIdx.x;
     if (row >= m.rows) return;
+    const quantize_group group(m, a.group, row);
     const size_t of_group = static_cast<size_t>(group.index) * m.rows + row;
     const uint32_t outliers = m.outliers[of_group];
     const float row_scale = m.row_scales[static_cast<size_t>(group.slot) * m.rows + row];
@@ -77,7 +77,9 @@ CRUMB_QUANTIZE_KERNEL quantize_descend(const __grid_constant__ crumb_quantize_de
     forget();
     const float code = m.scale_codes[of_group];
     const float best = code + slope / (fmaxf(curvature, 1e-30f) * row_scale);
-    const float new_code = rintf(fminf(fmaxf(best, CRUMB_SCALE_BIAS), CRUMB_SCALE_BIAS + 15));
+    const float new_code = m.first_order
+        ? rounded_scale(fmaxf(best, 0.25f * code))
+        : rintf(fminf(fmaxf(best, CRUMB_SCALE_BIAS), CRUMB_SCALE_BIAS + 15));
     const float step = (new_code - code) * row_scale, scale = row_scale * new_code;
     m.scale_codes[of_group] = new_code;
 #pragma unroll
@@ -113,8 +115,9 @@ CRUMB_QUANTIZE_KERNEL quantize_direction(const __grid_constant__ crumb_quantize_
     const uint32_t position = a.first + channel;
     const size_t group = static_cast<size_t>(position / CRUMB_GROUP) * m.rows + row;
     const bool is_outlier = m.outliers[group] >> position % CRUMB_GROUP & 1;
+    const bool is_elsewhere = quantize_group(m, position / CRUMB_GROUP, row).slot != a.slot;
     a.direction[static_cast<size_t>(channel) * m.rows + row] =
-        is_outlier ? 0 : m.levels[static_cast<size_t>(position) * m.rows + row] * m.scale_codes[group];
+        is_outlier || is_elsewhere ? 0 : m.levels[static_cast<size_t>(position) * m.rows + row] * m.scale_codes[group];
 }
 
 // A block 32 rows, its warps shares of the channels.

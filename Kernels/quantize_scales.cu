@@ -18,8 +18,8 @@ CRUMB_QUANTIZE_KERNEL quantize_load(const __grid_constant__ crumb_quantize_load_
 CRUMB_QUANTIZE_KERNEL quantize_best_scales(const __grid_constant__ crumb_quantize_scales_args a) {
     const crumb_quantize_matrix &m = a.matrix;
     const auto [group_index, row] = place_in_grid(m.rows);
-    const quantize_group group(m, group_index);
     if (row >= m.rows) return;
+    const quantize_group group(m, group_index, row);
     const uint32_t outliers = m.outliers[static_cast<size_t>(group.index) * m.rows + row];
     const float *importance = m.importance + group.first;
     float w[CRUMB_GROUP], largest = 0;
@@ -40,6 +40,7 @@ CRUMB_QUANTIZE_KERNEL quantize_best_scales(const __grid_constant__ crumb_quantiz
         if (error < lowest) lowest = error, best = largest / group.top * a.trials[trial];
     }
     a.best[static_cast<size_t>(group.index) * m.rows + row] = best;
+    if (a.costs) a.costs[static_cast<size_t>(group.index) * m.rows + row] = lowest;
 }
 
 // Grid (ceil(N / threads) x 2 x segments).
@@ -47,13 +48,14 @@ CRUMB_QUANTIZE_KERNEL quantize_row_scales(const __grid_constant__ crumb_quantize
     const crumb_quantize_matrix &m = a.matrix;
     const auto [slot, row] = place_in_grid(m.rows);
     if (row >= m.rows) return;
-    const uint32_t start = slot / 2 * m.segment_channels, split = start + m.four_bit_channels;
-    const uint32_t first = slot % 2 == 0 ? start : split, end = slot % 2 == 0 ? split : start + m.segment_channels;
+    const uint32_t first = slot / 2 * m.segment_channels, end = first + m.segment_channels;
     float widest = 0;
     for (uint32_t group = first / CRUMB_GROUP; group < end / CRUMB_GROUP; group++) {
+        if (quantize_group(m, group, row).slot != slot) continue;
         widest = fmaxf(widest, a.best[static_cast<size_t>(group) * m.rows + row]);
     }
-    m.row_scales[static_cast<size_t>(slot) * m.rows + row] = rounded_scale(widest / (15 + CRUMB_SCALE_BIAS));
+    m.row_scales[static_cast<size_t>(slot) * m.rows + row] =
+        m.first_order ? 1 : rounded_scale(widest / (15 + CRUMB_SCALE_BIAS));
 }
 
 // The costs of a pool's weights, channel by channel, rows within.
@@ -62,11 +64,10 @@ struct quantize_pool {
     uint32_t first, channels, row, rows;
 
     CRUMB_INLINE quantize_pool(const crumb_quantize_outliers_args &a) : m(a.matrix) {
-        const uint32_t two_bit = m.segment_channels - m.four_bit_channels;
         const uint32_t pool = blockIdx.x % a.pools, segment = blockIdx.x / a.pools % (m.positions / m.segment_channels);
         row = blockIdx.x / a.pools / (m.positions / m.segment_channels) * CRUMB_TILE_ROWS;
-        first = segment * m.segment_channels + m.four_bit_channels + pool * CRUMB_OUTLIER_CHANNELS;
-        channels = min(two_bit - pool * CRUMB_OUTLIER_CHANNELS, static_cast<uint32_t>(CRUMB_OUTLIER_CHANNELS));
+        first = segment * m.segment_channels + a.first + pool * CRUMB_OUTLIER_CHANNELS;
+        channels = min(a.channels - pool * CRUMB_OUTLIER_CHANNELS, static_cast<uint32_t>(CRUMB_OUTLIER_CHANNELS));
         rows = min(m.rows - row, static_cast<uint32_t>(CRUMB_TILE_ROWS));
     }
 
@@ -98,10 +99,10 @@ CRUMB_QUANTIZE_KERNEL quantize_outliers(const __grid_constant__ crumb_quantize_o
         float w[CRUMB_GROUP];
 #pragma unroll
         for (int channel = 0; channel < CRUMB_GROUP; channel++) w[channel] = m.weights[place_of(m, group, channel, n)];
-        m.scale_codes[static_cast<size_t>(group.index) * m.rows + n] = best_scale_code(
-            w, 0, m.importance + group.first, m.row_scales[static_cast<size_t>(group.slot) * m.rows + n], group.top);
+        m.scale_codes[static_cast<size_t>(group.index) * m.rows + n] =
+            best_code(m, group, w, 0, m.row_scales[static_cast<size_t>(group.slot) * m.rows + n]);
     }
-    if (threadIdx.x == 0) prefix = 0, wanted = pool.channels / CRUMB_TILE2_CHANNELS * a.outliers_per_tile;
+    if (threadIdx.x == 0) prefix = 0, wanted = pool.channels * a.outliers_per_tile / CRUMB_TILE2_CHANNELS;
     __syncthreads();
     const uint32_t all = pool.channels * CRUMB_TILE_ROWS;
     for (int shift = 24; shift >= 0; shift -= 8) {

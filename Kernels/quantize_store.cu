@@ -25,8 +25,8 @@ CRUMB_QUANTIZE_KERNEL quantize_dot(const __grid_constant__ crumb_quantize_dot_ar
 CRUMB_QUANTIZE_KERNEL quantize_store(const __grid_constant__ crumb_quantize_store_args a) {
     const crumb_quantize_matrix &m = a.matrix;
     const auto [group_index, row] = place_in_grid(m.rows);
-    const quantize_group group(m, group_index);
     if (row >= m.rows) return;
+    const quantize_group group(m, group_index, row);
     const size_t of_group = static_cast<size_t>(group.index) * m.rows + row;
     const uint32_t outliers = m.outliers[of_group];
     const float code = m.scale_codes[of_group];

@@ -32,8 +32,19 @@ struct quantize_group {
     CRUMB_INLINE quantize_group(const crumb_quantize_matrix &matrix, uint32_t index)
         : index(index), first(index * CRUMB_GROUP) {
         const bool four = first % matrix.segment_channels < matrix.four_bit_channels;
+        set(matrix, four);
+    }
+
+    // The group as row `row` has it.
+    CRUMB_INLINE quantize_group(const crumb_quantize_matrix &matrix, uint32_t index, uint32_t row)
+        : quantize_group(matrix, index) {
+        if (matrix.wide) set(matrix, matrix.wide[static_cast<size_t>(index) * matrix.rows + row]);
+    }
+
+private:
+    CRUMB_INLINE void set(const crumb_quantize_matrix &matrix, bool four) {
         slot = first / matrix.segment_channels * 2 + (four ? 0 : 1);
-        top = four ? 7.5f : 1.5f;
+        top = four ? 7.5f : matrix.narrow_top;
     }
 };
 
@@ -57,4 +68,34 @@ CRUMB_INLINE float best_scale_code(
         if (error < lowest) lowest = error, best = static_cast<float>(code);
     }
     return best;
+}
+
+// Likewise a scale of the group's own, in half precision.
+CRUMB_INLINE float best_own_scale(const float (&targets)[CRUMB_GROUP], uint32_t outliers, const float *importance, float top) {
+    float largest = 0;
+#pragma unroll
+    for (int channel = 0; channel < CRUMB_GROUP; channel++) {
+        if (!(outliers >> channel & 1)) largest = fmaxf(largest, fabsf(targets[channel]));
+    }
+    // As crumb_quantize_scales_args has the trials.
+    float lowest = INFINITY, trial = 1.08f * largest / top, best = rounded_scale(trial);
+    for (int i = 0; i < CRUMB_QUANTIZE_TRIALS; i++, trial *= 0.94f) {
+        const float scale = rounded_scale(trial), inverse = 1 / scale;
+        float error = 0;
+#pragma unroll
+        for (int channel = 0; channel < CRUMB_GROUP; channel++) {
+            const float lost = targets[channel] - scale * nearest_level(targets[channel] * inverse, top);
+            if (!(outliers >> channel & 1)) error += importance[channel] * lost * lost;
+        }
+        if (error < lowest) lowest = error, best = scale;
+    }
+    return best;
+}
+
+// What stands in `scale_codes` for targets at their nearest levels.
+CRUMB_INLINE float best_code(const crumb_quantize_matrix &matrix, const quantize_group &group, const float (&targets)[CRUMB_GROUP],
+                             uint32_t outliers, float row_scale) {
+    const float *importance = matrix.importance + group.first;
+    return matrix.first_order ? best_own_scale(targets, outliers, importance, group.top)
+                              : best_scale_code(targets, outliers, importance, row_scale, group.top);
 }

@@ -1,6 +1,7 @@
 package import CrumbABI
 package import CrumbModel
 import CrumbPacked
+package import CrumbQuant
 
 /// How the bits are spread over a model's matrices: the shape of each, under one average.
 package struct BudgetPlan: Sendable {
@@ -9,7 +10,8 @@ package struct BudgetPlan: Sendable {
     /// Weights of all linear layers.
     package let linearWeights: Int
     /// Bytes of all linear layers: records and orders.
-    package var linearBytes: Int { shapes.reduce(0) { $0 + Self.bytes($1) } }
+    package var linearBytes: Int { shapes.reduce(0) { $0 + bytes($1) } }
+    private let storage: StorageVariant
     package var bitsPerWeight: Double { Double(linearBytes) * 8 / Double(linearWeights) }
 
     /// Matrices that have the same 4-bit channels, so that a GPU can take their row tiles in turns.
@@ -22,13 +24,15 @@ package struct BudgetPlan: Sendable {
     ///   - fourBitShare: Share of 4-bit channels in every matrix, rounded to the format's steps.
     ///   - channelCosts: What errors as large as a channel's weights cost, by layer and projection: where it is known, the
     ///     channels that save most for their bytes have 4 bits; else each kind of matrix gets its share.
+    ///   - storage: What bytes are counted by.
     /// - Throws: `PipelineError` when a matrix does not fit the format or the budget is below what 2 bits take.
     package init(
         _ configuration: ModelConfiguration, bits: Double, fourBitShare: Double?, outliersPerTile: Int,
-        channelCosts: [[Projection: [Float]]]? = nil
+        channelCosts: [[Projection: [Float]]]? = nil, storage: StorageVariant = StorageVariant()
     ) throws {
+        self.storage = storage
         var grid = try Projection.allCases.map { projection in
-            try Steps(projection, configuration, outliersPerTile: outliersPerTile)
+            try Steps(projection, configuration, outliersPerTile: outliersPerTile, storage: storage)
         }
         linearWeights =
             configuration.numHiddenLayers * grid.reduce(0) { $0 + $1.rows * $1.columns }
@@ -89,9 +93,9 @@ package struct BudgetPlan: Sendable {
     }
 
     /// Bytes of a layer's records and orders.
-    private static func bytes(_ layer: [Projection: crumb_packed_shape]) -> Int {
+    private func bytes(_ layer: [Projection: crumb_packed_shape]) -> Int {
         InputRole.allCases.reduce(0) { sum, role in
-            role.projections.reduce(sum) { $0 + (layer[$1]?.byteCount ?? 0) }
+            role.projections.reduce(sum) { $0 + (layer[$1].map(storage.byteCount) ?? 0) }
                 + (layer[role.projections[0]]?.orderCount ?? 0) * 2
         }
     }
@@ -108,6 +112,7 @@ private struct Steps {
     let columns: Int
     let segments: Int
     let outliersPerTile: Int
+    let storage: StorageVariant
     private var fourBitChannels: Int
     /// Costs of the first n channels of every segment, the costliest first.
     private var costs: [Double] = []
@@ -122,8 +127,11 @@ private struct Steps {
         }
     }
 
-    init(_ projection: Projection, _ configuration: ModelConfiguration, outliersPerTile: Int) throws {
+    init(_ projection: Projection, _ configuration: ModelConfiguration, outliersPerTile: Int, storage: StorageVariant)
+        throws
+    {
         self.projection = projection
+        self.storage = storage
         (rows, columns) = configuration.shape(of: projection)
         self.outliersPerTile = outliersPerTile
         segments = configuration.packedSegments(of: projection)
@@ -148,7 +156,7 @@ private struct Steps {
     /// Bytes the next step adds, or nil where all channels have 4 bits already.
     var costOfStep: Int? {
         guard next <= rounded, let now = try? shape(), let then = try? shape(fourBit: next) else { return nil }
-        return then.byteCount - now.byteCount + 2 * (then.orderCount - now.orderCount)
+        return storage.byteCount(then) - storage.byteCount(now) + 2 * (then.orderCount - now.orderCount)
     }
 
     /// - Parameter channels: Cost of each input channel.

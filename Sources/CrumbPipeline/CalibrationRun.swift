@@ -85,7 +85,7 @@ final class CalibrationRun: LayerCalibration {
 
     /// Carries the text through a layer whose quantized weights are known: a resumed run.
     func pass(_ layer: Int, weights: [Projection: PackedMatrix]) throws {
-        for (projection, packed) in weights { replace(projection, layer, packed) }
+        for (projection, packed) in weights { replace(projection, layer, .packed(packed)) }
         for role in InputRole.allCases {
             if role == .attentionOutput { try collect(role, layer) { _ in } }
             finish(role, layer)
@@ -175,15 +175,24 @@ final class CalibrationRun: LayerCalibration {
         }
         let results: [QuantizedLayerMatrix]
         do {
-            results = try zip(projections, quantizer.quantize(sources, order: order, factor: factor)).map {
-                try QuantizedLayerMatrix(
-                    $0, name: forward.weights.layers[layer][$0].name, $1.matrix, order: order, error: $1.error)
+            let names = projections.map { forward.weights.layers[layer][$0].name }
+            if quantizer.settings.storage.isPacked {
+                results = try quantizer.quantize(sources, order: order, factor: factor).enumerated().map {
+                    try QuantizedLayerMatrix(
+                        projections[$0], name: names[$0], $1.matrix, order: order, error: $1.error)
+                }
+            } else {
+                results = try quantizer.quantizeDense(sources, order: order, factor: factor).enumerated().map {
+                    QuantizedLayerMatrix(
+                        projections[$0], name: names[$0], weights: $1.weights, shape: sources[$0].shape,
+                        error: $1.error)
+                }
             }
         } catch {
             throw PipelineError("\(error)")
         }
         for result in results {
-            replace(result.projection, layer, result.packed)
+            replace(result.projection, layer, result.storage)
             try done(result.projection)
         }
         return results
@@ -203,9 +212,9 @@ final class CalibrationRun: LayerCalibration {
         }
     }
 
-    private func replace(_ projection: Projection, _ layer: Int, _ packed: PackedMatrix) {
+    private func replace(_ projection: Projection, _ layer: Int, _ storage: LinearWeight.Storage) {
         let old = forward.weights.layers[layer][projection]
         forward.weights.layers[layer][projection] = LinearWeight(
-            name: old.name, storage: .packed(packed), bias: old.bias)
+            name: old.name, storage: storage, bias: old.bias)
     }
 }

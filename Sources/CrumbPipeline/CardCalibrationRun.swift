@@ -30,9 +30,15 @@ final class CardCalibrationRun: LayerCalibration {
         let results = try calibration.quantizeLayer(layer, done: done)
         return try pool.map(count: results.count) { index in
             let result = results[index]
-            return try QuantizedLayerMatrix(
-                result.projection, name: weights.layers[layer][result.projection].name, result.matrix,
-                order: result.order, error: result.error)
+            let name = weights.layers[layer][result.projection].name
+            switch result.form {
+            case .packed(let matrix):
+                return try QuantizedLayerMatrix(
+                    result.projection, name: name, matrix, order: result.order, error: result.error)
+            case .dense(let weights, let shape):
+                return QuantizedLayerMatrix(
+                    result.projection, name: name, weights: weights, shape: shape, error: result.error)
+            }
         }
     }
 

@@ -10,13 +10,17 @@ package import Logging
 package enum Experiment: String, Sendable, CaseIterable {
     /// The share of 4-bit channels, from none to all, the same in every matrix.
     case share
-    /// The share of outliers under one budget.
+    /// The share of outliers under one budget, in the 2-bit part and everywhere.
     case outliers
     /// Which channels have 4 bits, under one budget.
     case channels
+    /// Whether rows share their 4-bit groups, under one budget and without outliers.
+    case alignment
+    /// Scales quantized a second time, or one fp16 number for each group: under one budget, and with the same channels.
+    case scales
     /// What the loss in the end has a say in.
     case guidance
-    /// How codes are found, at 2 bits, at half of the channels with 4, and at 4 bits.
+    /// How codes are found, at plain 2, 3 and 4 bits: channels as they come, no outliers, every token counts by its size.
     case methods
 
     /// What it is about, for a title.
@@ -25,8 +29,10 @@ package enum Experiment: String, Sendable, CaseIterable {
         case .share: "accuracy against the share of 4-bit channels"
         case .outliers: "what outliers bring under one budget"
         case .channels: "which channels have 4 bits"
+        case .alignment: "rows that share their 4-bit groups, and rows that choose"
+        case .scales: "scales of first and second order"
         case .guidance: "what the loss in the end has a say in"
-        case .methods: "how codes are found"
+        case .methods: "how codes are found, at plain 2, 3 and 4 bits"
         }
     }
 
@@ -43,27 +49,62 @@ package enum Experiment: String, Sendable, CaseIterable {
                 Variant(name: "\(10 * tenth) %") { $0.fourBitShare = Double(tenth) / 10 }
             }
         case .outliers:
-            [0, 0.001, 0.002, 0.004, 0.008, 0.016].map { share in
-                Variant(name: "\(ModelCard.rounded(100 * share, 1)) %") { $0.outlierShare = share }
-            }
+            [0, 0.001, 0.002, 0.004, 0.008, 0.016].map { Self.outliers($0, everywhere: false) }
+                + [0.002, 0.004].map { Self.outliers($0, everywhere: true) }
         case .channels:
             ChannelPreference.allCases.map { preference in
                 Variant(name: preference.rawValue) { $0.preference = preference }
+            }
+        case .alignment:
+            // Neighbours are the groups where channels stay as they come.
+            [("sorted", ChannelPreference.sensitivity, .sensitivity), ("as they come", .blocks, .source)]
+                .flatMap { name, shared, own in
+                    [
+                        Variant(name: "\(name), shared") {
+                            $0.preference = shared
+                            $0.outlierShare = 0
+                        },
+                        Variant(name: "\(name), by row") {
+                            $0.preference = own
+                            $0.outlierShare = 0
+                            $0.storage.choosesGroups = true
+                        },
+                    ]
+                }
+        case .scales:
+            [nil, 0.3].flatMap { share in
+                [false, true].map { isFirst in
+                    let name = isFirst ? "first order" : "second order"
+                    return Variant(name: name + (share == nil ? "" : ", 30 % 4-bit")) {
+                        $0.fourBitShare = share
+                        $0.storage.hasFirstOrderScales = isFirst
+                    }
+                }
             }
         case .guidance:
             LossGuidance.allCases.map { guidance in
                 Variant(name: guidance.rawValue) { $0.guidance = guidance }
             }
         case .methods:
-            [0, 0.5, 1].flatMap { share in
+            (2...4).flatMap { bits in
                 QuantizationMethod.allCases.map { method in
-                    // Half of the channels with 4 bits are 3 on average.
-                    Variant(name: "\(method.rawValue), \(Int(2 + 2 * share)) bits") {
+                    Variant(name: "\(method.rawValue), \(bits) bits") {
                         $0.method = method
-                        $0.fourBitShare = share
+                        $0.preference = .source
+                        $0.outlierShare = 0
+                        $0.guidance = .none
+                        $0.fourBitShare = bits == 4 ? 1 : 0
+                        $0.storage.narrowBits = bits == 3 ? 3 : 2
                     }
                 }
-            }
+            } + [Variant(name: "as quantize does") { _ in }]
+        }
+    }
+
+    private static func outliers(_ share: Double, everywhere: Bool) -> Variant {
+        Variant(name: ModelCard.rounded(100 * share, 1) + (everywhere ? " %, everywhere" : " %")) {
+            $0.outlierShare = share
+            $0.storage.hasOutliersEverywhere = everywhere
         }
     }
 

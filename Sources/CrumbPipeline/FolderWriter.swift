@@ -81,7 +81,8 @@ final class FolderWriter {
 
     private func writeConfiguration(calibration: JSONValue?, measured: JSONValue?) throws {
         var matrices: [String: QuantizationConfiguration.Matrix] = [:]
-        for (layer, shapes) in plan.shapes.enumerated() {
+        // The weights of a variant are dense, and need no description.
+        for (layer, shapes) in plan.shapes.enumerated() where options.storage.isPacked {
             for (projection, shape) in shapes {
                 matrices[names.weight(layer, projection)] = QuantizationConfiguration.Matrix(
                     shape: shape, order: names.order(layer, projection))
@@ -104,7 +105,9 @@ final class FolderWriter {
             tensors.append(plain(try checkpoint.tensor(prefix + "post_attention_layernorm.weight")))
             let file = try SafetensorsFile(path: work.tensorPath(layer))
             for projection in Projection.allCases {
-                if names.ownsOrder(projection) { tensors.append(try file.tensor(names.order(layer, projection))) }
+                if options.storage.isPacked, names.ownsOrder(projection) {
+                    tensors.append(try file.tensor(names.order(layer, projection)))
+                }
                 tensors.append(try file.tensor(names.weight(layer, projection)))
                 if weights.layers[layer][projection].bias != nil {
                     tensors.append(plain(try checkpoint.tensor(prefix + projection.name + ".bias")))

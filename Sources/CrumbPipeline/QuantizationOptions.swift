@@ -16,6 +16,8 @@ package struct QuantizationOptions: Sendable {
     package var method = QuantizationMethod.full
     /// Which channels have 4 bits.
     package var preference = ChannelPreference.sensitivity
+    /// An experiment's; what is not packed makes a folder of dense weights, and cannot be resumed.
+    package var storage = StorageVariant()
     package var calibration = CalibrationSource.builtIn
     /// Tokens to calibrate on; nil for as many as are worth their time: on a GPU up to four times the CPU's.
     package var calibrationTokens: Int?
@@ -62,6 +64,8 @@ package struct QuantizationOptions: Sendable {
         try require(
             (0...0.03125).contains(outlierShare),
             "--outliers is \(outlierShare), but the format has room for shares from 0 to 0.03125")
+        precondition(
+            !storage.choosesGroups || outlierShare == 0, "outliers have no regions where rows choose their groups")
         try require(!outputPath.isEmpty, "the output folder has no name; give one with -o")
         try require(maxDivergence > 0, "--max-divergence is \(maxDivergence), but must be above 0")
         if let calibrationTokens {

@@ -122,7 +122,7 @@ package struct QuantizationRun {
     ) throws -> BudgetPlan {
         try BudgetPlan(
             configuration, bits: options.bits, fourBitShare: options.fourBitShare,
-            outliersPerTile: options.outliersPerTile, channelCosts: channelCosts)
+            outliersPerTile: options.outliersPerTile, channelCosts: channelCosts, storage: options.storage)
     }
 
     /// What errors cost in the end, where a GPU can tell and something goes by it.
@@ -147,7 +147,8 @@ package struct QuantizationRun {
         _ source: LoadedModel, text: CalibrationText, plan: BudgetPlan, survey: LossSurvey?, work: WorkFolder,
         blas: BLAS?, card: Card?
     ) throws -> [MatrixReport] {
-        let settings = QuantizerSettings(method: options.method, preference: options.preference)
+        let settings = QuantizerSettings(
+            method: options.method, preference: options.preference, storage: options.storage)
         let originals = source.forward.weights.layers
         // The measurement afterwards needs the source as it was.
         defer { source.forward.weights.layers = originals }
@@ -184,7 +185,7 @@ package struct QuantizationRun {
                 reports.append(
                     MatrixReport(
                         name: names.weight(layer, projection), layer: layer, kind: projection.rawValue,
-                        bits: Double(shape.byteCount * 8) / Double(shape.n * shape.k),
+                        bits: Double(options.storage.byteCount(shape) * 8) / Double(shape.n * shape.k),
                         fourBitShare: Double(shape.fourBitChannels) / Double(shape.segmentChannels),
                         relativeOutputError: error.output, relativeWeightError: error.weight))
             }

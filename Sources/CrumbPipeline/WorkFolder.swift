@@ -76,9 +76,14 @@ final class WorkFolder {
     func store(_ layer: Int, _ matrices: [QuantizedLayerMatrix], names: TensorNames) throws {
         var tensors: [TensorView] = []
         for matrix in matrices {
-            tensors.append(matrix.packed.records)
-            if names.ownsOrder(matrix.projection) {
-                tensors.append(orderTensor(matrix.packed.order, name: names.order(layer, matrix.projection)))
+            switch matrix.storage {
+            case .packed(let packed):
+                tensors.append(packed.records)
+                if names.ownsOrder(matrix.projection) {
+                    tensors.append(orderTensor(packed.order, name: names.order(layer, matrix.projection)))
+                }
+            case .dense(let view): tensors.append(view)
+            case .grouped: preconditionFailure("layer \(layer) has a matrix in groups")
             }
         }
         let writer = try SafetensorsWriter(path: tensorPath(layer), tensors: tensors.map(\.layout))

@@ -30,7 +30,7 @@ extension RowBlock {
                 spread(changes, of: start..<end, into: 0..<start, factor, blas: blas)
                 spread(changes, of: start..<end, into: end..<positions, factor, blas: blas)
             }
-            if pass + 1 < passes { improveRowScales(factor, blas: blas) }
+            if pass + 1 < passes, !storage.hasFirstOrderScales { improveRowScales(factor, blas: blas) }
         }
     }
 
@@ -92,7 +92,7 @@ extension RowBlock {
             for row in 0..<rows {
                 let best = q[row] + g[row] * curvature
                 let scale = rowScale[row] * code[row]
-                let new = nearestLevel(best / scale, top: top)
+                let new = nearestLevel(best / scale, top: top[row])
                 level[row] = new
                 delta[row] = (outlier[row] != 0 ? best : scale * new) - q[row]
             }
@@ -130,7 +130,7 @@ extension RowBlock {
         for row in 0..<rows {
             let best = code[row] + slope[row] / (max(curvature[row], 1e-30) * rowScale[row])
             let bounded = best < lowest ? lowest : (best > lowest + 15 ? lowest + 15 : best)
-            let new = nearest(bounded)
+            let new = storage.hasFirstOrderScales ? Self.half(max(best, 0.25 * code[row])) : nearest(bounded)
             step[row] = (new - code[row]) * rowScale[row]
             code[row] = new
         }
@@ -165,7 +165,9 @@ extension RowBlock {
                     for channel in index * group..<(index + 1) * group {
                         let offset = channel * rows
                         for row in 0..<rows {
-                            direction[offset + row] = free(offset, row) * scaleCodes[index * rows + row]
+                            direction[offset + row] =
+                                belongs(group: index, row, region: region)
+                                ? free(offset, row) * scaleCodes[index * rows + row] : 0
                         }
                     }
                 }

@@ -63,7 +63,7 @@ extension RowBlock {
         let offset = channel * rows
         for row in 0..<rows {
             let scale = rowScale[row] * code[row]
-            let level = nearestLevel(target[row] / scale, top: top)
+            let level = nearestLevel(target[row] / scale, top: top[row])
             levels[offset + row] = level
             let value = isOutlier[offset + row] != 0 ? target[row] : scale * level
             quantized[offset + row] = value

@@ -13,6 +13,10 @@ extension RowBlock {
     ///
     /// Best means the smallest sum of weight x (w - q)^2 with nearest levels; outliers do not count.
     func chooseRowScales(weight: [Float]) {
+        guard !storage.hasFirstOrderScales else {
+            rowScales.update(repeating: 1, count: Int(shape.segments) * 2 * rows)
+            return
+        }
         let best = UnsafeMutablePointer<Float>.allocate(capacity: groups * rows)
         defer { best.deallocate() }
         best.initialize(repeating: 0, count: groups * rows)
@@ -23,7 +27,9 @@ extension RowBlock {
                 let target = rowScales + (segment * 2 + region) * rows
                 for row in 0..<rows { target[row] = 0 }
                 for index in groups(segment: segment, region: region) {
-                    for row in 0..<rows { target[row] = max(target[row], best[index * rows + row]) }
+                    for row in 0..<rows where belongs(group: index, row, region: region) {
+                        target[row] = max(target[row], best[index * rows + row])
+                    }
                 }
                 for row in 0..<rows { target[row] = Self.half(target[row] / highest) }
             }
@@ -35,15 +41,17 @@ extension RowBlock {
         max(Float(Float16(min(value, 65504))), Float(Float16.leastNonzeroMagnitude))
     }
 
-    private func bestScales(group index: Int, weight: [Float], into best: UnsafeMutablePointer<Float>) {
+    /// The best unquantized scales of a group, R of them.
+    ///
+    /// - Parameter costs: What they cost, R of them.
+    func bestScales(
+        group index: Int, weight: [Float], into best: UnsafeMutablePointer<Float>,
+        costs: UnsafeMutablePointer<Float>? = nil
+    ) {
         let top = top(group: index)
         let largest = [Float](unsafeUninitializedCapacity: rows) { buffer, count in
-            for row in 0..<rows { buffer[row] = 0 }
-            for channel in index * group..<(index + 1) * group {
-                for row in 0..<rows {
-                    let size = abs(weights[channel * rows + row]) * (1 - isOutlier[channel * rows + row])
-                    buffer[row] = max(buffer[row], size)
-                }
+            if let base = buffer.baseAddress {
+                findLargest(weights + index * group * rows, group: index, into: base)
             }
             count = rows
         }
@@ -56,14 +64,28 @@ extension RowBlock {
                 let skip = isOutlier + channel * rows
                 let importance = weight[channel]
                 for row in 0..<rows {
-                    let scale = max(largest[row] / top * trial, 1e-20)
-                    let error = w[row] - scale * nearestLevel(w[row] / scale, top: top)
+                    let scale = max(largest[row] / top[row] * trial, 1e-20)
+                    let error = w[row] - scale * nearestLevel(w[row] / scale, top: top[row])
                     errors[row] += importance * error * error * (1 - skip[row])
                 }
             }
             for row in 0..<rows where errors[row] < lowest[row] {
                 lowest[row] = errors[row]
-                best[row] = largest[row] / top * trial
+                best[row] = largest[row] / top[row] * trial
+            }
+        }
+        costs?.update(from: lowest, count: rows)
+    }
+
+    /// The largest |target| of each row that is no outlier, of the 32 channels of a group.
+    private func findLargest(
+        _ targets: UnsafePointer<Float>, group index: Int, into largest: UnsafeMutablePointer<Float>
+    ) {
+        for row in 0..<rows { largest[row] = 0 }
+        for channel in 0..<group {
+            let skip = isOutlier + (index * group + channel) * rows
+            for row in 0..<rows {
+                largest[row] = max(largest[row], abs(targets[channel * rows + row]) * (1 - skip[row]))
             }
         }
     }
@@ -80,9 +102,14 @@ extension RowBlock {
             scratch.lowest[row] = .infinity
             codes[row] = Float(CRUMB_SCALE_BIAS)
         }
-        for code in Int(CRUMB_SCALE_BIAS)...Int(CRUMB_SCALE_BIAS) + 15 {
+        if storage.hasFirstOrderScales { findLargest(targets, group: index, into: scratch.largest) }
+        for trial in 0..<(storage.hasFirstOrderScales ? Self.trials.count : 16) {
             for row in 0..<rows {
-                scratch.scale[row] = rowScale[row] * Float(code)
+                scratch.code[row] =
+                    storage.hasFirstOrderScales
+                    ? Self.half(scratch.largest[row] / top[row] * Self.trials[trial])
+                    : Float(trial + Int(CRUMB_SCALE_BIAS))
+                scratch.scale[row] = rowScale[row] * scratch.code[row]
                 scratch.inverse[row] = 1 / scratch.scale[row]
                 scratch.errors[row] = 0
             }
@@ -91,13 +118,13 @@ extension RowBlock {
                 let skip = isOutlier + (index * group + channel) * rows
                 let importance = weight[index * group + channel]
                 for row in 0..<rows {
-                    let error = t[row] - scratch.scale[row] * nearestLevel(t[row] * scratch.inverse[row], top: top)
+                    let error = t[row] - scratch.scale[row] * nearestLevel(t[row] * scratch.inverse[row], top: top[row])
                     scratch.errors[row] += importance * error * error * (1 - skip[row])
                 }
             }
             for row in 0..<rows where scratch.errors[row] < scratch.lowest[row] {
                 scratch.lowest[row] = scratch.errors[row]
-                codes[row] = Float(code)
+                codes[row] = scratch.code[row]
             }
         }
     }
@@ -109,13 +136,18 @@ struct ScaleScratch {
     let errors: UnsafeMutablePointer<Float>
     let scale: UnsafeMutablePointer<Float>
     let inverse: UnsafeMutablePointer<Float>
+    /// The scale code that is tried.
+    let code: UnsafeMutablePointer<Float>
+    let largest: UnsafeMutablePointer<Float>
 
     init(rows: Int) {
-        lowest = .allocate(capacity: 4 * rows)
+        lowest = .allocate(capacity: 6 * rows)
         errors = lowest + rows
         scale = lowest + 2 * rows
         inverse = lowest + 3 * rows
-        lowest.initialize(repeating: 0, count: 4 * rows)
+        code = lowest + 4 * rows
+        largest = lowest + 5 * rows
+        lowest.initialize(repeating: 0, count: 6 * rows)
     }
 
     func deallocate() { lowest.deallocate() }

@@ -16,6 +16,8 @@ package enum ChannelPreference: String, Sendable, CaseIterable {
     case sensitivity
     /// Those with the largest weight of any row, as a choice by ranges would have it.
     case range
+    /// Those with the largest product of both, activations x largest weight^2: ranges weighted by the Hessian.
+    case weightedRange = "weighted-range"
     /// Whole runs of 32 neighbours, the one with the largest activations first: what a layout without an order of
     /// channels could do.
     case blocks
@@ -29,6 +31,7 @@ package enum ChannelPreference: String, Sendable, CaseIterable {
         switch self {
         case .sensitivity: return meanSquares
         case .range: return largest()
+        case .weightedRange: return zip(meanSquares, largest()).map { $0 * $1 * $1 }
         case .blocks:
             let group = Int(CRUMB_GROUP)
             return meanSquares.indices.map { channel in
@@ -53,12 +56,14 @@ package struct QuantizerSettings: Sendable {
     /// Passes of coordinate descent; `full` only.
     package var passes: Int
     package var preference: ChannelPreference
+    package var storage: StorageVariant
 
     package init(
         method: QuantizationMethod = .full, damping: Float = 0.01, shrinkage: Float = 0.05, passes: Int = 4,
-        preference: ChannelPreference = .sensitivity
+        preference: ChannelPreference = .sensitivity, storage: StorageVariant = StorageVariant()
     ) {
         self.preference = preference
+        self.storage = storage
         self.method = method
         self.damping = damping
         self.shrinkage = shrinkage

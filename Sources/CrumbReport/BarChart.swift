@@ -23,7 +23,7 @@ package struct BarChart {
     private static let width = 720.0
     private static let step = 24.0
     private static let head = 34.0
-    private static let names = 150.0
+    private static let names = 170.0
     private static let values = 190.0
 
     /// The chart as a file of its own.

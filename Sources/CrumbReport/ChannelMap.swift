@@ -9,6 +9,9 @@ package struct ChannelMap: Sendable {
     /// [layer][bin]: outliers per channel of the bin.
     package private(set) var outliers: [[Double]] = []
 
+    package static let explanation =
+        "Input channels in the model's own order from left to right, layers from top to bottom; means over the matrices."
+
     /// Bins across the channels: the finest a panel can show.
     package static let bins = 128
 

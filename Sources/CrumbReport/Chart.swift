@@ -34,6 +34,7 @@ package struct Chart: Sendable {
         .chart text{fill:var(--ink)}.chart .h{font-size:15px;font-weight:600}.chart .m{fill:var(--muted);font-size:11px}\
         .chart .e{text-anchor:end}.chart .c{text-anchor:middle}.chart .n{font-size:9px;text-anchor:middle}\
         .chart .first{fill:var(--first)}.chart .second{fill:var(--second)}.chart .paper{fill:var(--paper)}\
+        .chart .most{fill:var(--first);fill-opacity:.2}.chart .half{fill:var(--first);fill-opacity:.4}\
         .chart .cell{fill:var(--grid);fill-opacity:.35}\
         .chart .line{fill:none;stroke:var(--first);stroke-width:1.6;stroke-linejoin:round}\
         .chart .axis{stroke:var(--grid);stroke-width:1}

@@ -51,10 +51,7 @@ package struct InspectionPlot: Sendable {
             )
         }
         if !channels.isEmpty {
-            heading(
-                "Where they lie",
-                "Input channels in the model's own order from left to right, layers from top to bottom; means over the matrices."
-            )
+            heading("Where they lie", ChannelMap.explanation)
             for map in channels { add(ChannelMapChart(map: map).chart(), gap: 20) }
         }
         let width = Panels.width + 2 * Self.margin

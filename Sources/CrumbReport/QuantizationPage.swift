@@ -23,11 +23,17 @@ package struct QuantizationPage: Sendable {
     package var errors: LayerMap?
     /// Bits per weight of each matrix.
     package var bits: LayerMap?
+    /// How the ranges of the source's groups are spread.
+    package var ranges: RangeBands?
+    /// Where the 4-bit channels and the outliers lie.
+    package var channels: [ChannelMap]
 
     package init(
         title: String, headline: [Fact], options: [Fact], details: [Fact], errors: LayerMap? = nil,
-        bits: LayerMap? = nil
+        bits: LayerMap? = nil, ranges: RangeBands? = nil, channels: [ChannelMap] = []
     ) {
+        self.channels = channels
+        self.ranges = ranges
         self.title = title
         self.headline = headline
         self.options = options
@@ -63,6 +69,21 @@ package struct QuantizationPage: Sendable {
                 Figures.decimal($0, places: 2)
             }
             body.append(map.chart().picture(label: "Bits per weight of each matrix"))
+        }
+        if !channels.isEmpty {
+            body.append(Markup("h2", [:], text: "4-bit channels and outliers"))
+            body.append(Markup("p", [:], text: ChannelMap.explanation))
+            for map in channels {
+                body.append(
+                    ChannelMapChart(map: map).chart().picture(
+                        label: "4-bit channels and outliers of \(map.title) over the layers"))
+            }
+        }
+        if let ranges {
+            body.append(Markup("h2", [:], text: "Ranges of the groups"))
+            body.append(Markup("p", [:], text: "Of the source's weights. " + RangeBands.explanation))
+            body.append(
+                ranges.chart().picture(label: "Ranges of the groups of each kind of matrix over the layers"))
         }
         for (heading, facts) in [("Measured", details), ("Options", options)] where !facts.isEmpty {
             body.append(Markup("h2", [:], text: heading))

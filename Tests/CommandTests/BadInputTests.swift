@@ -84,6 +84,7 @@ import Testing
     @Test(arguments: [
         ["run", "nowhere", "-p", "x"], ["chat", "nowhere"], ["inspect", "nowhere"], ["verify", "nowhere"],
         ["bench", "nowhere"], ["quantize", "nowhere", "-o", "out"], ["eval", "nowhere", "--text", TinyModel.text],
+        ["experiment", "ranges", "nowhere"],
     ]) func `a model that is not there is named`(arguments: [String]) throws {
         try expectSentence(
             try Program.start([Program.buildFolder + "/crumb"] + arguments + ["--json"]).wait(), names: ["nowhere"])
@@ -93,6 +94,11 @@ import Testing
         let path = Scratch.path("noise.gguf")
         try AtomicFile.write("This is not a model.", to: path)
         try expectSentence(try Program.crumb("run", path, "-p", "x", "--json"), names: ["noise.gguf"])
+    }
+
+    @Test func `ranges are asked of a source only`() throws {
+        try expectSentence(
+            try Program.crumb("experiment", "ranges", try TinyModel.quantized(), "--json"), names: ["unquantized"])
     }
 
     @Test func `an output folder that exists is left alone`() throws {

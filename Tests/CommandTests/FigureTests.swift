@@ -29,7 +29,9 @@ import Testing
     @Test func `the report is a page of its own`() throws {
         let html = try Scratch.text(try TinyModel.quantized() + ".html")
         #expect(html.hasPrefix("<!doctype html>") && html.hasSuffix("</html>\n"))
-        #expect(html.contains("Error by layer") && html.contains("down"))
+        for part in ["Error by layer", "4-bit channels and outliers", "Ranges of the groups", "down"] {
+            #expect(html.contains(part), "\(part) is missing")
+        }
     }
 
     @Test(arguments: [false, true]) func `run continues a prompt and says how fast`(chat: Bool) throws {
@@ -154,6 +156,22 @@ import Testing
         let svg = try Scratch.text(plot)
         #expect(svg.contains("Ranges of the groups"))
         #expect(svg.contains("Share of 4-bit channels") == quantized)
+    }
+
+    @Test func `experiment ranges has a table, a chart and a line for each matrix`() throws {
+        let name = Scratch.path("experiment")
+        let result = try Program.crumb("experiment", "ranges", try TinyModel.source(), "-o", name, "--json")
+        #expect(result.code == 0, "\(result.errors)")
+        let matrices = try #require(try result.json()["matrices"]?.array)
+        #expect(matrices.count == 14)
+        for matrix in matrices {
+            let quantiles = try #require(matrix["quantiles"]?.array).compactMap(\.double)
+            #expect(quantiles.count == 5 && quantiles == quantiles.sorted() && quantiles[0] > 0)
+            #expect(try #require(matrix["largest"]?.double) >= quantiles[4])
+        }
+        let lines = try Scratch.text(name + "-ranges.md").split(separator: "\n")
+        #expect(lines.filter { $0.hasPrefix("| v_proj") }.count == 3)
+        #expect(try Scratch.text(name + "-ranges.svg").contains("widest"))
     }
 
     @Test func `bench has a line for each test`() throws {

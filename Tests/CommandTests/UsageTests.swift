@@ -54,6 +54,8 @@ import Testing
         ["eval", "model", "--against", "m", "--continuations", "--windows", "3"],
         ["solve", "model"], ["solve", "model", "--run-code", "--style", "shouted"],
         ["solve", "model", "--run-code", "--limit", "0"], ["solve", "model", "--run-code", "-n", "0"],
+        ["experiment", "share", "model"], ["experiment", "magic", "model", "--text", "t"],
+        ["experiment", "ranges", "model", "--bits", "1"],
         ["doctor", "--device", "cpu"], ["doctor", "model"],
     ]) func `a wrong command line is told apart from an error`(arguments: [String]) throws {
         let result = try Program.start([Program.buildFolder + "/crumb"] + arguments).wait()

@@ -12,7 +12,11 @@ import Testing
 
     init() throws {
         folder = try TemporaryFolder()
-        try TinyModel().write(to: folder.path + "/model")
+        var model = TinyModel()
+        // Rows of several groups.
+        model.hidden = 128
+        model.intermediate = 256
+        try model.write(to: folder.path + "/model")
         var options = QuantizationOptions(modelPath: folder.path + "/model", outputPath: folder.path + "/work")
         options.bits = 4
         options.calibration = .ownText
@@ -30,7 +34,9 @@ import Testing
             options, text: text, portion: .all, context: 64, windows: 2, logger: logger, progress: { _ in })
     }
 
-    @Test("a variant has a row of its own, and leaves nothing behind", arguments: [Experiment.channels, .outliers])
+    @Test(
+        "a variant has a row of its own, and leaves nothing behind",
+        arguments: [Experiment.channels, .outliers, .alignment])
     func rows(_ experiment: Experiment) throws {
         let rows = try run(experiment)
         #expect(rows.map(\.name) == experiment.variants.map(\.name))
@@ -46,13 +52,31 @@ import Testing
         #expect(rows[10].meanKL < 0.5 * rows[0].meanKL)
     }
 
-    @Test("names of the methods tell their bits")
-    func methods() {
+    @Test("a scale of its own for each group takes 12 bits more of 32 weights, less its row's")
+    func scales() throws {
+        let rows = try run(.scales)
+        #expect(rows.map(\.name).suffix(2) == ["second order, 30 % 4-bit", "first order, 30 % 4-bit"])
+        #expect(rows[1].bitsPerWeight <= 4)
+        let more = rows[3].bitsPerWeight - rows[2].bitsPerWeight
+        // Rows of small matrices are short, and have a scale for each segment.
+        #expect(more > 0 && more < 0.375)
+    }
+
+    @Test("methods are compared at plain bits, and each step of them loses less")
+    func methods() throws {
+        let rows = try run(.methods)
         #expect(
-            Experiment.methods.variants.map(\.name) == [
+            rows.map(\.name) == [
                 "rtn, 2 bits", "gptq, 2 bits", "full, 2 bits", "rtn, 3 bits", "gptq, 3 bits", "full, 3 bits",
-                "rtn, 4 bits",
-                "gptq, 4 bits", "full, 4 bits",
+                "rtn, 4 bits", "gptq, 4 bits", "full, 4 bits", "as quantize does",
             ])
+        for (row, bits) in zip(rows, [2, 2, 2, 3, 3, 3, 4, 4, 4]) {
+            // The rest are scales and orders, which weigh much in small matrices.
+            #expect((Double(bits) + 0.125...Double(bits) + 0.6).contains(row.bitsPerWeight))
+        }
+        for method in 0..<3 {
+            #expect(rows[method].meanKL > rows[method + 3].meanKL)
+            #expect(rows[method + 3].meanKL > rows[method + 6].meanKL)
+        }
     }
 }

@@ -15,7 +15,7 @@ import Testing
         #expect(
             svg.contains("A &amp; B") && svg.contains(">first<") && svg.contains(">1 nat<") && svg.contains(">none<"))
         // 720 pixels less names and values.
-        #expect(svg.contains("width=\"380\"") && svg.contains("width=\"190\"") && svg.contains("width=\"0\""))
+        #expect(svg.contains("width=\"360\"") && svg.contains("width=\"180\"") && svg.contains("width=\"0\""))
     }
 
     @Test("a chart of nothing is a chart")

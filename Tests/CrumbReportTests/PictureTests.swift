@@ -100,9 +100,29 @@ import Testing
     @Test func `the page has its figures, charts and options, and asks nothing of the network`() {
         let html = Samples.page().html()
         #expect(html.hasPrefix("<!doctype html>\n<html lang=\"en\">"))
-        for part in ["Error by layer", "Bits by layer", "2.77", "--bits", "prefers-color-scheme"] {
+        for part in [
+            "Error by layer", "Bits by layer", "4-bit channels and outliers", "Ranges of the groups", "2.77", "--bits",
+            "prefers-color-scheme",
+        ] {
             #expect(html.contains(part), "\(part) is missing")
         }
         for address in ["src=", "href=", "url(", "@import", "<script"] { #expect(!html.contains(address)) }
+    }
+}
+
+@Suite struct RangeBandsTests {
+    @Test func `a panel has bands, a median and as much of the axis as is used`() {
+        let svg = Samples.bands().svg(title: "model: ranges")
+        #expect(svg.ranges(of: "class=\"half\"").count == 1 + Samples.kinds.count)
+        #expect(svg.contains(">0.5</text>") && svg.contains(">2</text>") && !svg.contains(">0.01</text>"))
+        #expect(svg.contains("widest 9.50") && !svg.contains("nan") && !svg.contains("inf"))
+    }
+
+    @Test(arguments: [[[]], [[0, 0, 0, 0, 0]], [[1, 1, 1, 1, 1]], [[1e-8, 1, 1, 1, 1e8], [0, 1, 2, 3, .infinity]]])
+    func `layers that are all alike, empty or far apart stay within the picture`(quantiles: [[Double]]) {
+        let layers = quantiles.filter { !$0.isEmpty }
+        let svg = RangeBands(kinds: [.init(name: "q_proj", layers: layers, largest: 1)]).svg(title: "odd")
+        #expect(!svg.contains("nan") && !svg.contains("inf"))
+        #expect(svg.ranges(of: "<line").count < 20)
     }
 }

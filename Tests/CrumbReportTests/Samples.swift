@@ -61,6 +61,18 @@ enum Samples {
             ],
             options: [.init("--bits", "2.85"), .init("--method", "full"), .init("--seed", "0")],
             details: [.init("linear weights", "106,168,320"), .init("peak memory", "1.21 GiB")], errors: errors,
-            bits: bits)
+            bits: bits, ranges: bands(), channels: plot().channels)
+    }
+
+    static func bands() -> RangeBands {
+        var noise = Noise(5)
+        return RangeBands(
+            kinds: kinds.map { kind in
+                let layers = (0..<30).map { _ in
+                    let median = 0.5 + noise.next()
+                    return [0.4, 0.8, 1, 1.3, 2].map { $0 * median }
+                }
+                return RangeBands.Kind(name: kind, layers: layers, largest: 9.5)
+            })
     }
 }

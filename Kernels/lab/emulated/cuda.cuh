@@ -245,6 +245,12 @@ inline uint32_t atomicAdd(uint32_t *to, uint32_t value) {
     *to += value;
     return before;
 }
+inline uint32_t atomicOr(uint32_t *to, uint32_t value) {
+    const uint32_t before = *to;
+    *to |= value;
+    return before;
+}
+inline int __popc(uint32_t value) { return __builtin_popcount(value); }
 inline int __clz(uint32_t value) { return value ? __builtin_clz(value) : 32; }
 inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
     uint64_t both = (uint64_t)b << 32 | a;

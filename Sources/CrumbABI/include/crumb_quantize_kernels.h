@@ -21,13 +21,17 @@ typedef struct {
     CRUMB_DEVICE(float) quantized;        // [P][N]: what the numbers below stand for
     CRUMB_DEVICE(float) levels;           // [P][N]: -7.5 ... 7.5 or -1.5 ... 1.5
     CRUMB_DEVICE(uint32_t) outliers;      // [P / 32][N]: bit c for channel c of the group
-    CRUMB_DEVICE(float) scale_codes;      // [P / 32][N]: 1 ... 16
+    CRUMB_DEVICE(float) scale_codes;      // [P / 32][N]: 1 ... 16; first-order scales themselves where there are those
     CRUMB_DEVICE(float) row_scales;       // [segments][2][N]: 4-bit region, 2-bit region
     CRUMB_DEVICE(const float) importance; // [P]: D of the factor; zero for padding
+    // The rest as CrumbQuant's StorageVariant has it.
+    CRUMB_DEVICE(const uint8_t) wide; // [P / 32][N], nullable: 1 where a row's group has 4 bits, whatever its channels
     uint32_t rows;
     uint32_t positions;
     uint32_t segment_channels;
     uint32_t four_bit_channels;
+    float narrow_top;     // largest level of a group without 4 bits
+    uint32_t first_order; // whether a group's scale is its own number; row scales are 1 then
 } crumb_quantize_matrix;
 
 // scaled = input x |input|^(-compression) x sqrt(weight), token by token.
@@ -108,16 +112,19 @@ typedef struct {
 // The best scale of each group among the trials; and, of the widest group of each row and region, the row scale.
 typedef struct {
     crumb_quantize_matrix matrix;
-    CRUMB_DEVICE(float) best; // [P / 32][N]
+    CRUMB_DEVICE(float) best;  // [P / 32][N]
+    CRUMB_DEVICE(float) costs; // [P / 32][N], nullable: importance x (w - q)^2 there
     float trials[CRUMB_QUANTIZE_TRIALS];
 } crumb_quantize_scales_args;
 
-// Scale codes of the 2-bit groups for the weights as they are, and the costliest weights of every pool as outliers. A
+// Scale codes of a region's groups for the weights as they are, and the costliest weights of every pool as outliers. A
 // block of threads a record and pool.
 typedef struct {
     crumb_quantize_matrix matrix;
     uint32_t outliers_per_tile;
-    uint32_t pools; // of a segment
+    uint32_t pools;    // of a segment
+    uint32_t first;    // channel of the region in its segment
+    uint32_t channels; // of the region
 } crumb_quantize_outliers_args;
 
 // Codes of one group for its targets, channel by channel with error feedback within the group.
@@ -146,6 +153,8 @@ typedef struct {
     CRUMB_DEVICE(float) direction;
     uint32_t first; // position of the region's first channel
     uint32_t count; // channels
+    uint32_t slot;  // the region's place in row_scales
+    uint32_t reserved;
 } crumb_quantize_direction_args;
 
 // Moves a region's row scales to their best: r + (u . G) / (u . H u), u the direction; Q and G follow.

@@ -13,8 +13,14 @@ package import CrumbThreads
 package final class CardCalibration {
     /// A matrix that is done.
     package struct Result: Sendable {
+        package enum Form: Sendable {
+            case packed(QuantizedMatrix)
+            /// (N, K) in the source's order of channels: a variant that the packed layout does not hold.
+            case dense([Float], crumb_packed_shape)
+        }
+
         package let projection: Projection
-        package let matrix: QuantizedMatrix
+        package let form: Form
         package let order: ChannelOrder
         package let error: MatrixError
     }
@@ -147,12 +153,18 @@ package final class CardCalibration {
             statistics, meanSquares: meanSquares, order: order, settings: settings, queue)
         return try projections.compactMap { projection in
             guard let shape = shapes[layer][projection] else { return nil }
-            let matrix = CardMatrix(shape, factor: factor, arena: arena.address, queue)
+            let matrix = CardMatrix(
+                shape, storage: settings.storage, factor: factor, arena: arena.address, queue)
             let address = block.address(projection, configuration, elementBytes: 4)
             try matrix.quantize(address, settings)
+            let packed = try matrix.store(dense: address)
             let result = Result(
-                projection: projection, matrix: try matrix.store(dense: address), order: order,
-                error: try matrix.error())
+                projection: projection,
+                form: settings.storage.isPacked
+                    ? .packed(packed)
+                    : .dense(
+                        try pass.stream.download(DeviceView<Float>(address: address, count: shape.n * shape.k)), shape),
+                order: order, error: try matrix.error())
             try done(projection)
             return result
         }

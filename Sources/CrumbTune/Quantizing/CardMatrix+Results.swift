@@ -35,8 +35,9 @@ extension CardMatrix {
         let purpose = "a quantized matrix"
         let codes = try DeviceBuffer<UInt8>(count: rows * positions, on: device, for: purpose)
         let scaleCodes = try DeviceBuffer<UInt8>(count: rows * groups, on: device, for: purpose)
+        // Of a variant the dense weights count.
         let capacity =
-            shape.rowTiles * Int(shape.segments) * shape.outlierPools.reduce(0) { $0 + $1.entries }
+            shape.rowTiles * Int(shape.segments) * StorageVariant.outliers(in: shape.twoBitChannels, shape)
         let outliers = try DeviceBuffer<crumb_quantize_outlier>(count: capacity, on: device, for: purpose)
         let count = try pass.stream.upload([UInt32(0)], for: purpose)
         try queue.launch(

@@ -6,6 +6,7 @@ import CrumbQuant
 /// One matrix in work on the card: what `RowBlock` does with its rows, for all rows at once.
 struct CardMatrix {
     let shape: crumb_packed_shape
+    let storage: StorageVariant
     let queue: QuantizeQueue
     let factor: CardFactor
     let arrays: Arrays
@@ -20,7 +21,7 @@ struct CardMatrix {
 
     /// Bytes of a matrix's arrays.
     static func byteCount(_ shape: crumb_packed_shape) -> Int {
-        SlabLayout.byteCount { Arrays(shape, importance: 0, in: &$0) }
+        SlabLayout.byteCount { Arrays(shape, storage: StorageVariant(), importance: 0, in: &$0) }
     }
 
     /// What is kept of a matrix while it is in work.
@@ -30,16 +31,20 @@ struct CardMatrix {
         let scratch, direction, image: UInt64
         /// fp32 [P / 32][N], [span][N], [N].
         let best, errors, steps: UInt64
+        /// u8 [P / 32][N]: 1 where a row's group has 4 bits, for a variant whose rows choose.
+        let wide: UInt64
 
-        init(_ shape: crumb_packed_shape, importance: UInt64, in layout: inout SlabLayout) {
+        init(_ shape: crumb_packed_shape, storage: StorageVariant, importance: UInt64, in layout: inout SlabLayout) {
             let all = 4 * shape.n * shape.orderCount
             let groups = all / Int(CRUMB_GROUP)
+            wide = layout.reserve(groups / 4)
             matrix = crumb_quantize_matrix(
                 weights: layout.reserve(all), quantized: layout.reserve(all), levels: layout.reserve(all),
                 outliers: layout.reserve(groups), scale_codes: layout.reserve(groups),
                 row_scales: layout.reserve(8 * Int(shape.segments) * shape.n), importance: importance,
-                rows: UInt32(shape.n), positions: UInt32(shape.orderCount),
-                segment_channels: UInt32(shape.segmentChannels), four_bit_channels: UInt32(shape.fourBitChannels))
+                wide: storage.choosesGroups ? wide : 0, rows: UInt32(shape.n), positions: UInt32(shape.orderCount),
+                segment_channels: UInt32(shape.segmentChannels), four_bit_channels: UInt32(shape.fourBitChannels),
+                narrow_top: storage.narrowTop, first_order: storage.hasFirstOrderScales ? 1 : 0)
             scratch = layout.reserve(all)
             direction = layout.reserve(all)
             image = layout.reserve(all)
@@ -50,12 +55,15 @@ struct CardMatrix {
     }
 
     /// - Parameter arena: Room for `byteCount` bytes.
-    init(_ shape: crumb_packed_shape, factor: CardFactor, arena: UInt64, _ queue: QuantizeQueue) {
+    init(
+        _ shape: crumb_packed_shape, storage: StorageVariant, factor: CardFactor, arena: UInt64, _ queue: QuantizeQueue
+    ) {
         var layout = SlabLayout(base: arena)
         self.shape = shape
+        self.storage = storage
         self.queue = queue
         self.factor = factor
-        arrays = Arrays(shape, importance: factor.importance.address, in: &layout)
+        arrays = Arrays(shape, storage: storage, importance: factor.importance.address, in: &layout)
     }
 
     var rows: Int { shape.n }
@@ -71,13 +79,12 @@ struct CardMatrix {
                 source: source, order: factor.order.address, weights: matrix.weights, rows: UInt32(rows),
                 columns: UInt32(shape.k), positions: UInt32(positions), reserved: 0))
         try queue.pass.stream.fill(DeviceView<UInt32>(address: matrix.outliers, count: groups * rows))
+        try chooseGroups()
         try chooseRowScales()
-        if shape.outliers_per_tile > 0, shape.twoBitChannels > 0 {
-            let pools = shape.outlierPools.count
-            try queue.launch(
-                queue.kernels.outliers, blocks: shape.rowTiles * Int(shape.segments) * pools,
-                crumb_quantize_outliers_args(
-                    matrix: matrix, outliers_per_tile: shape.outliers_per_tile, pools: UInt32(pools)))
+        if shape.outliers_per_tile > 0 {
+            precondition(!storage.choosesGroups, "outliers have no regions where rows choose their groups")
+            try chooseOutliers(from: shape.fourBitChannels, count: shape.twoBitChannels)
+            if storage.hasOutliersEverywhere { try chooseOutliers(from: 0, count: shape.fourBitChannels) }
             // Without the outliers the ranges are narrower, and the row scales finer.
             try chooseRowScales()
         }
@@ -85,12 +92,48 @@ struct CardMatrix {
         if settings.method == .full { try descend(passes: settings.passes) }
     }
 
-    private func chooseRowScales() throws(CUDAError) {
+    /// Marks the costliest weights of `count` channels of each segment.
+    private func chooseOutliers(from first: Int, count: Int) throws(CUDAError) {
+        let pools = (count + Int(CRUMB_OUTLIER_CHANNELS) - 1) / Int(CRUMB_OUTLIER_CHANNELS)
+        try queue.launch(
+            queue.kernels.outliers, blocks: shape.rowTiles * Int(shape.segments) * pools,
+            crumb_quantize_outliers_args(
+                matrix: matrix, outliers_per_tile: shape.outliers_per_tile, pools: UInt32(pools), first: UInt32(first),
+                channels: UInt32(count)))
+    }
+
+    /// Finds the best scales of the groups, and what they cost where it is asked for.
+    private func findScales(costs: UInt64 = 0) throws(CUDAError) -> crumb_quantize_scales_args {
         var arguments = crumb_quantize_scales_args(
-            matrix: matrix, best: arrays.best, trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+            matrix: matrix, best: arrays.best, costs: costs,
+            trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
         withUnsafeMutableBytes(of: &arguments.trials) { $0.copyBytes(from: Self.trials.withUnsafeBytes { Array($0) }) }
         try queue.launch(queue.kernels.bestScales, threads: rows, times: groups, arguments)
-        try queue.launch(queue.kernels.rowScales, threads: rows, times: 2 * Int(shape.segments), arguments)
+        return arguments
+    }
+
+    private func chooseRowScales() throws(CUDAError) {
+        try queue.launch(
+            queue.kernels.rowScales, threads: rows, times: 2 * Int(shape.segments), try findScales())
+    }
+
+    /// Gives 4 bits to the groups that gain most by them, where rows choose.
+    private func chooseGroups() throws(CUDAError) {
+        guard storage.choosesGroups else { return }
+        let pass = queue.pass
+        let wide = DeviceView<UInt8>(address: arrays.wide, count: groups * rows)
+        func costs(wide choice: UInt8) throws(CUDAError) -> [Float] {
+            try pass.stream.fill(wide, with: choice)
+            // The scratch is free until codes are chosen.
+            _ = try findScales(costs: arrays.scratch)
+            return try pass.stream.download(DeviceView<Float>(address: arrays.scratch, count: groups * rows))
+        }
+        let narrowCosts = try costs(wide: 0)
+        let wideCosts = try costs(wide: 1)
+        let choice = GroupChoice.widest(
+            zip(narrowCosts, wideCosts).map { $0 - $1 }, count: rows,
+            perRow: Int(shape.segments) * shape.fourBitChannels / group)
+        try choice.withUnsafeBufferPointer { choice throws(CUDAError) in try pass.stream.copy(choice, to: wide) }
     }
 
     /// A [P][N] array from channel `channel` on.
@@ -147,7 +190,7 @@ struct CardMatrix {
                 try spread(start..<end, into: 0..<start, from: start)
                 try spread(start..<end, into: end..<positions, from: start)
             }
-            if pass + 1 < passes { try improveRowScales() }
+            if pass + 1 < passes, !storage.hasFirstOrderScales { try improveRowScales() }
         }
     }
 
@@ -178,13 +221,17 @@ struct CardMatrix {
     private func improveRowScales() throws(CUDAError) {
         for slot in 0..<2 * Int(shape.segments) {
             let start = slot / 2 * shape.segmentChannels
-            let first = start + (slot % 2 == 0 ? 0 : shape.fourBitChannels)
-            let count = slot % 2 == 0 ? shape.fourBitChannels : shape.twoBitChannels
+            // Where rows choose, groups of either kind are anywhere.
+            let all = storage.choosesGroups
+            let first = start + (slot % 2 == 0 || all ? 0 : shape.fourBitChannels)
+            let count =
+                all ? shape.segmentChannels : slot % 2 == 0 ? shape.fourBitChannels : shape.twoBitChannels
             guard count > 0 else { continue }
             try queue.launch(
                 queue.kernels.direction, threads: rows, times: count,
                 crumb_quantize_direction_args(
-                    matrix: matrix, direction: arrays.direction, first: UInt32(first), count: UInt32(count)))
+                    matrix: matrix, direction: arrays.direction, first: UInt32(first), count: UInt32(count),
+                    slot: UInt32(slot), reserved: 0))
             try queue.multiply(
                 QuantizeQueue.matrix(factor.hessian.address, positions, from: first),
                 channels(arrays.direction, from: 0),

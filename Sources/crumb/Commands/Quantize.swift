@@ -1,6 +1,9 @@
 import ArgumentParser
+import CrumbEngine
 import CrumbFormats
 import CrumbPipeline
+import CrumbReport
+import CrumbThreads
 import Logging
 
 /// `crumb quantize`: a model in, a folder of 2/4/16-bit weights out.
@@ -65,9 +68,26 @@ struct Quantize: Verb {
             console.show(Console.Progress(label: progress.stage, fraction: progress.fraction))
         }
         let summary = try run.run { lines in lines.forEach(console.note) }
-        let report = QuantizationReport(options: options, summary: summary)
-        if let path = work.report { try AtomicFile.write(report.page, to: path) }
+        var report = QuantizationReport(options: options, summary: summary)
+        if let path = work.report {
+            try collectCharts(for: &report, console)
+            try AtomicFile.write(report.page, to: path)
+        }
         return report.outcome
+    }
+
+    /// What the page shows beside the figures of the run: the weights before and after.
+    private func collectCharts(for report: inout QuantizationReport, _ console: Console) throws {
+        let pool = work.threads.map { ThreadPool(threadCount: $0) } ?? ThreadPool()
+        let source = try ModelLoader(pool: pool, logger: Logger(label: "crumb.quantize")).load(options.modelPath)
+        report.ranges = try WeightRanges(source) {
+            console.show(Console.Progress(label: "ranges of the groups", fraction: $0))
+        }
+        var collector = try PlotCollector(Inspection(options.outputPath))
+        report.channels = try collector.collect { layer, count in
+            console.show(
+                Console.Progress(label: "4-bit channels and outliers", fraction: Double(layer) / Double(count)))
+        }.channels
     }
 
     private var options: QuantizationOptions {

@@ -8,6 +8,10 @@ import CrumbReport
 struct QuantizationReport {
     let options: QuantizationOptions
     let summary: QuantizationSummary
+    /// Of the source, for the page.
+    var ranges: WeightRanges?
+    /// Of the result, for the page.
+    var channels: [ChannelMap] = []
 
     var outcome: Outcome { Outcome(text: text, json: json) }
 
@@ -21,7 +25,8 @@ struct QuantizationReport {
     var page: String {
         QuantizationPage(
             title: "\(FileSystem.lastComponent(of: options.modelPath)), quantized", headline: headline, options: asked,
-            details: details, errors: map(\.relativeOutputError), bits: map(\.bits)
+            details: details, errors: map(\.relativeOutputError), bits: map(\.bits),
+            ranges: ranges.map { RangeReport(ranges: $0, model: "").bands }, channels: channels
         ).html()
     }
 
