@@ -39,6 +39,13 @@ package final class LoadedModel {
         self.samplingDefaults = samplingDefaults
     }
 
+    /// The same weights and tokenizer, run with another decoder.
+    func run(with decoder: any Decoder) -> LoadedModel {
+        LoadedModel(
+            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: decoder, pool: pool,
+            tokenizer: tokenizer, chatTemplate: chatTemplate, endTokens: endTokens, samplingDefaults: samplingDefaults)
+    }
+
     package var path: String { checkpoint.path }
     package var configuration: ModelConfiguration { forward.configuration }
 

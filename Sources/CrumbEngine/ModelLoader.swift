@@ -60,18 +60,15 @@ package struct ModelLoader {
 
         let vocabulary = try VocabularySource(checkpoint)
         let tokenizer = try vocabulary.tokenizer(within: configuration.vocabSize)
-        let decoder = try DeviceDecoder(choice: device, pool: pool, logger: logger)
-            .choose(forward, wantsCPU: backend != .automatic)
-        // The weights were read through the mapping while they were copied.
-        if decoder !== forward { try checkpoint.checkUnchanged() }
-        let model = LoadedModel(
-            checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: decoder, pool: pool,
-            tokenizer: tokenizer,
-            chatTemplate: try vocabulary.chatTemplate.map { try ChatTemplate(source: $0) },
-            endTokens: try vocabulary.endTokens(tokenizer, checkpoint: checkpoint, configuration: configuration),
-            samplingDefaults: try SamplingOptions(
-                generationConfiguration: checkpoint.generationConfiguration,
-                source: FileSystem.join(path, "generation_config.json")))
+        let model = try placed(
+            LoadedModel(
+                checkpoint: checkpoint, quantization: quantization, forward: forward, decoder: forward, pool: pool,
+                tokenizer: tokenizer,
+                chatTemplate: try vocabulary.chatTemplate.map { try ChatTemplate(source: $0) },
+                endTokens: try vocabulary.endTokens(tokenizer, checkpoint: checkpoint, configuration: configuration),
+                samplingDefaults: try SamplingOptions(
+                    generationConfiguration: checkpoint.generationConfiguration,
+                    source: FileSystem.join(path, "generation_config.json"))))
         logger.info(
             "model loaded",
             metadata: [
@@ -81,6 +78,17 @@ package struct ModelLoader {
                 "seconds": "\(start.duration(to: clock.now).seconds)",
             ])
         return model
+    }
+
+    /// A loaded model, run on `device`. What it takes there is given back with the last reference to the result.
+    ///
+    /// - Throws: as `load` does where a GPU was asked for and cannot be used.
+    package func placed(_ model: LoadedModel) throws -> LoadedModel {
+        let decoder = try DeviceDecoder(choice: device, pool: pool, logger: logger)
+            .choose(model.forward, wantsCPU: backend != .automatic)
+        // The weights were read through the mapping while they were copied.
+        if decoder !== model.forward { try model.checkpoint.checkUnchanged() }
+        return model.run(with: decoder)
     }
 
     private func makeBackend() -> any Backend {

@@ -39,16 +39,16 @@ package struct TuningRun {
         try options.check()
         try PartialFolder.checkFree(options.outputPath)
         let pool = options.threads > 0 ? ThreadPool(threadCount: options.threads) : ThreadPool()
-        let quantized = try load(options.modelPath, pool: pool, device: .cpu)
+        let quantized = try load(options.modelPath, pool: pool)
         guard quantized.quantization != nil else {
             throw PipelineError("\(options.modelPath) is not quantized; run crumb quantize first")
         }
-        let source = try load(options.sourcePath, pool: pool, device: .cpu)
+        let source = try load(options.sourcePath, pool: pool)
         guard source.quantization == nil else {
             throw PipelineError("\(options.sourcePath) is quantized; give the model that it was made from")
         }
         try quantized.checkSameVocabulary(as: source)
-        let text = try text(pool: pool)
+        let text = try text(source)
         let tuner = try makeTuner(source, quantized, pool: pool)
         let divergences = try makeSteps(tuner, text, checking: [source, quantized])
         let tuned = try tuner.result(pool: pool)
@@ -58,7 +58,7 @@ package struct TuningRun {
             var summary = TuningSummary(
                 steps: options.tuning.steps, texts: text.texts.count, context: options.context,
                 divergences: divergences, seconds: 0)
-            if options.measures, !text.heldOut.isEmpty { summary.measured = try measure(folder.path, text, pool: pool) }
+            if options.measures, !text.heldOut.isEmpty { summary.measured = try measure(source, folder.path, text) }
             summary.seconds = start.duration(to: clock.now).seconds
             try folder.finish(summary)
             try progress(QuantizationProgress(stage: "done", fraction: 1))
@@ -69,14 +69,17 @@ package struct TuningRun {
         }
     }
 
-    private func load(_ path: String, pool: ThreadPool, device: DeviceChoice) throws -> LoadedModel {
-        try ModelLoader(device: device, pool: pool, logger: logger).load(path)
+    private func load(_ path: String, pool: ThreadPool) throws -> LoadedModel {
+        try ModelLoader(pool: pool, logger: logger).load(path)
+    }
+
+    private func onCard(_ model: LoadedModel) throws -> LoadedModel {
+        try ModelLoader(device: .cuda(options.card), pool: model.pool, logger: logger).placed(model)
     }
 
     /// The source is on the card only while it writes.
-    private func text(pool: ThreadPool) throws -> TuningText {
-        let device: DeviceChoice = options.ownTokens > 0 ? .cuda(options.card) : .cpu
-        return try TuningText(options, source: load(options.sourcePath, pool: pool, device: device)) { share in
+    private func text(_ source: LoadedModel) throws -> TuningText {
+        try TuningText(options, source: options.writesText ? onCard(source) : source) { share in
             try progress(QuantizationProgress(stage: "writing text", fraction: share * Self.textShare))
         }
     }
@@ -123,13 +126,13 @@ package struct TuningRun {
     }
 
     /// Perplexity of source and result, and their divergence, on text that was not tuned on.
-    private func measure(_ folder: String, _ text: TuningText, pool: ThreadPool) throws -> MeasuredLoss {
-        let source = try load(options.sourcePath, pool: pool, device: .cuda(options.card))
-        let quantized = try load(folder, pool: pool, device: .cuda(options.card))
+    private func measure(_ source: LoadedModel, _ folder: String, _ text: TuningText) throws -> MeasuredLoss {
+        let source = try onCard(source)
+        let quantized = try onCard(load(folder, pool: source.pool))
         let windows = try EvaluationWindows(
             tokens: text.heldOut, beginning: text.beginning, context: options.context)
         let result = try Divergence.measure(
-            source: source.decoder, quantized: quantized.decoder, windows: windows, pool: pool
+            source: source.decoder, quantized: quantized.decoder, windows: windows, pool: source.pool
         ) { step in
             let share = Double(step.block) / Double(max(step.totalBlocks, 1))
             try progress(
