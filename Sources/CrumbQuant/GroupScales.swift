@@ -2,13 +2,6 @@ import CrumbABI
 
 /// Choice of first- and second-order scales for a row block.
 extension RowBlock {
-    /// Scales tried for a group, as shares of the one that just covers its largest weight: from none clipped to most.
-    private static let trials: [Float] = (0..<20).map { 1.08 * Float(pow(0.94, $0)) }
-
-    private static func pow(_ base: Double, _ exponent: Int) -> Double {
-        (0..<exponent).reduce(1) { value, _ in value * base }
-    }
-
     /// Sets every row scale from the groups' best unquantized scales, so that the widest group has the highest code.
     ///
     /// Best means the smallest sum of weight x (w - q)^2 with nearest levels; outliers do not count.
@@ -57,7 +50,7 @@ extension RowBlock {
         }
         var lowest = [Float](repeating: .infinity, count: rows)
         var errors = [Float](repeating: 0, count: rows)
-        for trial in Self.trials {
+        for trial in QuantizerSettings.scaleTrials {
             for row in 0..<rows { errors[row] = 0 }
             for channel in index * group..<(index + 1) * group where weight[channel] > 0 {
                 let w = weights + channel * rows
@@ -103,11 +96,11 @@ extension RowBlock {
             codes[row] = Float(CRUMB_SCALE_BIAS)
         }
         if storage.hasFirstOrderScales { findLargest(targets, group: index, into: scratch.largest) }
-        for trial in 0..<(storage.hasFirstOrderScales ? Self.trials.count : 16) {
+        for trial in 0..<(storage.hasFirstOrderScales ? QuantizerSettings.scaleTrials.count : 16) {
             for row in 0..<rows {
                 scratch.code[row] =
                     storage.hasFirstOrderScales
-                    ? Self.half(scratch.largest[row] / top[row] * Self.trials[trial])
+                    ? Self.half(scratch.largest[row] / top[row] * QuantizerSettings.scaleTrials[trial])
                     : Float(trial + Int(CRUMB_SCALE_BIAS))
                 scratch.scale[row] = rowScale[row] * scratch.code[row]
                 scratch.inverse[row] = 1 / scratch.scale[row]

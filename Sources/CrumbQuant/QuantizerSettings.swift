@@ -58,6 +58,11 @@ package struct QuantizerSettings: Sendable {
     package var preference: ChannelPreference
     package var storage: StorageVariant
 
+    /// Scales tried for a group, as shares of the one that just covers its largest weight: from none clipped to most.
+    package static let scaleTrials: [Float] = (0..<Int(CRUMB_QUANTIZE_TRIALS)).map { exponent in
+        1.08 * Float((0..<exponent).reduce(1.0) { value, _ in value * 0.94 })
+    }
+
     package init(
         method: QuantizationMethod = .full, damping: Float = 0.01, shrinkage: Float = 0.05, passes: Int = 4,
         preference: ChannelPreference = .sensitivity, storage: StorageVariant = StorageVariant()

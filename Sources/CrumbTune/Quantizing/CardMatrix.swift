@@ -14,10 +14,6 @@ struct CardMatrix {
 
     /// Channels whose changes reach the channels outside in one product.
     private static let span = 128
-    /// Scales tried for a group, as shares of the one that just covers its largest weight; as `RowBlock` tries them.
-    private static let trials: [Float] = (0..<Int(CRUMB_QUANTIZE_TRIALS)).map { exponent in
-        1.08 * Float((0..<exponent).reduce(1.0) { value, _ in value * 0.94 })
-    }
 
     /// Bytes of a matrix's arrays.
     static func byteCount(_ shape: crumb_packed_shape) -> Int {
@@ -107,7 +103,9 @@ struct CardMatrix {
         var arguments = crumb_quantize_scales_args(
             matrix: matrix, best: arrays.best, costs: costs,
             trials: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-        withUnsafeMutableBytes(of: &arguments.trials) { $0.copyBytes(from: Self.trials.withUnsafeBytes { Array($0) }) }
+        withUnsafeMutableBytes(of: &arguments.trials) {
+            $0.copyBytes(from: QuantizerSettings.scaleTrials.withUnsafeBytes { Array($0) })
+        }
         try queue.launch(queue.kernels.bestScales, threads: rows, times: groups, arguments)
         return arguments
     }
