@@ -20,9 +20,9 @@ template <typename Element> CRUMB_INLINE void tune_channel_squares(const crumb_t
     const Element *input = static_cast<const Element *>(a.input) + channel;
     float sum = 0;
 #pragma unroll 8
-    for (uint32_t token = 0; token < a.tokens; token++) {
-        const float x = number(input[static_cast<size_t>(token) * a.columns]);
-        sum += a.weights[token] * x * x;
+    for (uint32_t row = 0; row < a.rows; row++) {
+        const float x = number(input[static_cast<size_t>(row) * a.columns]);
+        sum += x * x;
     }
     a.output[channel] += sum;
 }

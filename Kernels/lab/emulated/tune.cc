@@ -240,7 +240,7 @@ static void check_importance() {
         crumb_tune_row_squares_args{x.data(), rows.data(), columns, first, count, 0});
     launch(
         tune_channel_squares_f32, 2,
-        crumb_tune_channel_squares_args{x.data(), rows.data(), channels.data(), tokens, columns});
+        crumb_tune_channel_squares_args{x.data(), channels.data(), tokens, columns});
     for (uint32_t t : {0u, 20u}) {
         double sum = 0;
         for (uint32_t n = first; n < first + count; n++) sum += double(x[t * columns + n]) * x[t * columns + n];
@@ -248,7 +248,7 @@ static void check_importance() {
     }
     for (uint32_t k : {0u, 299u}) {
         double sum = 2;
-        for (uint32_t t = 0; t < tokens; t++) sum += double(rows[t]) * x[t * columns + k] * x[t * columns + k];
+        for (uint32_t t = 0; t < tokens; t++) sum += double(x[t * columns + k]) * x[t * columns + k];
         report("squares of a channel", sum, channels[k], 1e-5);
     }
 }

@@ -131,12 +131,11 @@ typedef struct {
     uint32_t reserved;
 } crumb_tune_row_squares_args;
 
-// output[k] += sum over m of weights[m] x input[m][k]^2.
+// output[k] += sum over rows of input[row][k]^2.
 typedef struct {
-    CRUMB_DEVICE(const void) input;    // Element [M][K]
-    CRUMB_DEVICE(const float) weights; // [M]
-    CRUMB_DEVICE(float) output;        // [K]
-    uint32_t tokens;
+    CRUMB_DEVICE(const void) input; // Element [rows][K]
+    CRUMB_DEVICE(float) output;     // [K]
+    uint32_t rows;
     uint32_t columns;
 } crumb_tune_channel_squares_args;
 

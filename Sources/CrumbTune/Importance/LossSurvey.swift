@@ -79,8 +79,6 @@ private final class Walk {
     private let tokens, channels: DeviceBuffer<Float>
     private let widest: Int
     private let configuration: ModelConfiguration
-    /// fp32: as many ones as the tallest matrix has rows.
-    private let ones: DeviceBuffer<Float>
     private var random = RandomStream(seed: 0)
 
     init(_ configuration: ModelConfiguration, pass: TunePass, model: DenseModel) throws(CUDAError) {
@@ -94,8 +92,6 @@ private final class Walk {
         tokens = try DeviceBuffer(count: matrices * s.tokens, on: device, for: "what tokens count for")
         channels = try DeviceBuffer(count: matrices * widest, on: device, for: "what channels count for")
         try pass.stream.fill(channels.view)
-        let rows = Projection.allCases.map { configuration.shape(of: $0).rows }.max() ?? 0
-        ones = try pass.stream.upload(Array(repeating: Float(1), count: rows), for: "squares of weights")
     }
 
     /// |g|^2 of every token of some texts, by layer.
@@ -148,9 +144,8 @@ private final class Walk {
         try pass.launch(
             kernel, threads: columns,
             crumb_tune_channel_squares_args(
-                input: input, weights: ones.address,
-                output: array + UInt64(4 * place(projection, of: layer) * widest), tokens: UInt32(rows),
-                columns: UInt32(columns)))
+                input: input, output: array + UInt64(4 * place(projection, of: layer) * widest),
+                rows: UInt32(rows), columns: UInt32(columns)))
     }
 
     private func place(_ projection: Projection, of layer: Int) -> Int {
