@@ -1,4 +1,3 @@
-import CrumbFormats
 package import CrumbTune
 
 /// What `crumb tune` can be asked for.
@@ -29,9 +28,6 @@ package struct TuningOptions: Sendable {
         self.sourcePath = sourcePath
         self.outputPath = outputPath
     }
-
-    /// Whether the source is to write: its text is not there already.
-    var writesText: Bool { ownTokens >= context && ownTextPath.map { !FileSystem.exists($0) } ?? true }
 
     /// - Throws: `PipelineError` for a number out of range.
     package func check() throws {

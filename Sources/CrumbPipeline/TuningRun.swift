@@ -79,7 +79,7 @@ package struct TuningRun {
 
     /// The source is on the card only while it writes.
     private func text(_ source: LoadedModel) throws -> TuningText {
-        try TuningText(options, source: options.writesText ? onCard(source) : source) { share in
+        try TuningText(options, source: source, writer: { try onCard(source) }) { share in
             try progress(QuantizationProgress(stage: "writing text", fraction: share * Self.textShare))
         }
     }

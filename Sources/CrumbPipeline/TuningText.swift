@@ -19,14 +19,18 @@ struct TuningText {
 
     /// Reads the texts that `options` ask for, and lets the source write its own.
     ///
+    /// - Parameter writer: Gives the source as it can write, on a GPU; asked only where its text is not there yet.
     /// - Throws: `PipelineError` where they do not fill one step; `FormatError` where one cannot be read.
-    init(_ options: TuningOptions, source: LoadedModel, progress: (Double) throws -> Void) throws {
+    init(
+        _ options: TuningOptions, source: LoadedModel, writer: () throws -> LoadedModel,
+        progress: (Double) throws -> Void
+    ) throws {
         beginning = source.beginningToken
         if options.textPaths.isEmpty { take(CalibrationText.builtIn(source), length: options.context) }
         for path in options.textPaths {
             take(try CalibrationText.tokens(of: path, source), length: options.context)
         }
-        try write(options, source: source, progress: progress)
+        try write(options, writer: writer, progress: progress)
         guard texts.count >= options.tuning.texts else {
             throw PipelineError(
                 "the texts make \(texts.count) pieces of \(options.context) tokens, and a step takes "
@@ -49,7 +53,7 @@ struct TuningText {
     }
 
     private mutating func write(
-        _ options: TuningOptions, source: LoadedModel, progress: (Double) throws -> Void
+        _ options: TuningOptions, writer: () throws -> LoadedModel, progress: (Double) throws -> Void
     ) throws {
         let count = options.ownTokens / options.context
         guard count > 0 else { return }
@@ -59,7 +63,7 @@ struct TuningText {
             return
         }
         let written = try OwnText(
-            source: source, length: options.context, seed: options.tuning.seed, given: texts
+            source: writer(), length: options.context, seed: options.tuning.seed, given: texts
         ).write(count, progress: progress)
         try file?.write(written)
         texts += written
